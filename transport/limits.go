@@ -16,7 +16,9 @@ const (
 	MaxTagBytes = 256
 	// MaxLineBytes bounds one line of the session exchange.
 	MaxLineBytes = 64 << 10
-	// MaxHeaderBytes bounds a request's or response's header section.
+	// MaxHeaderBytes bounds a request's or response's header section. A request
+	// over it is refused; an agent whose answer is over it may lose its session,
+	// so handlers keep theirs well below.
 	MaxHeaderBytes = 256 << 10
 
 	// handshakeTimeout bounds the TLS or QUIC handshake, and, from its end, the
