@@ -1,0 +1,225 @@
+package allow
+
+import (
+	"fmt"
+	"strings"
+)
+
+// node is a place in the tree of all templates: what may follow the segments
+// that lead to it. What matching costs depends on the request's segments and
+// on how many kinds of parameter may stand in one place, not on how many rules
+// there are.
+type node struct {
+	fixed  map[string]*node
+	params []*edge
+	leaves []leaf
+}
+
+// edge leads on by a parameter.
+type edge struct {
+	kind   *kind
+	rest   bool
+	suffix string
+	next   *node
+}
+
+// leaf is a rule's end in the tree, for one method.
+type leaf struct {
+	method string
+	v      *variant
+}
+
+func (n *node) add(v *variant) error {
+	for _, seg := range v.segs {
+		n = n.child(seg)
+	}
+	for _, method := range v.rule.Methods {
+		for _, l := range n.leaves {
+			if l.method == method {
+				return fmt.Errorf("rules %s and %s both have %s %s", quote(l.v.rule.Name), quote(v.rule.Name), method, v.rule.Path)
+			}
+		}
+		n.leaves = append(n.leaves, leaf{method, v})
+	}
+	return nil
+}
+
+func (n *node) child(seg templateSegment) *node {
+	if seg.kind == nil {
+		next, ok := n.fixed[seg.text]
+		if !ok {
+			if n.fixed == nil {
+				n.fixed = make(map[string]*node)
+			}
+			next = new(node)
+			n.fixed[seg.text] = next
+		}
+		return next
+	}
+	for _, e := range n.params {
+		if e.kind == seg.kind && e.rest == seg.rest && e.suffix == seg.suffix {
+			return e.next
+		}
+	}
+	e := &edge{seg.kind, seg.rest, seg.suffix, new(node)}
+	n.params = append(n.params, e)
+	return e.next
+}
+
+// matcher is one walk through the tree.
+type matcher struct {
+	segs   []segment
+	method string
+
+	found *variant
+	other *variant // the path's rule for another method, when found is nil
+	spans [maxParams]span
+	n     int // spans in use
+}
+
+// span is the segments [from, to) that a parameter took.
+type span struct{ from, to int }
+
+// match walks on from a node with the segments from i. A fixed segment is tried
+// before a parameter, and parameters in the order of the rules, so the first
+// match is always the same one.
+func (m *matcher) match(n *node, i int) bool {
+	if i == len(m.segs) {
+		return m.matchMethod(n)
+	}
+	s := &m.segs[i]
+	if !s.slash {
+		if next, ok := n.fixed[s.text]; ok && m.match(next, i+1) {
+			return true
+		}
+	}
+	for _, e := range n.params {
+		if e.rest && m.matchRest(e, i) || !e.rest && m.matchOne(e, i) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *matcher) matchMethod(n *node) bool {
+	want := m.method
+	if want == "HEAD" {
+		want = "GET"
+	}
+	for _, l := range n.leaves {
+		if l.method == want {
+			m.found = l.v
+			return true
+		}
+		m.other = l.v
+	}
+	return false
+}
+
+func (m *matcher) matchOne(e *edge, i int) bool {
+	s := &m.segs[i]
+	text, ok := strings.CutSuffix(s.text, e.suffix)
+	if !ok || s.slash && !e.kind.slash || !e.kind.valid(text) {
+		return false
+	}
+	return m.follow(e, i, i+1)
+}
+
+func (m *matcher) matchRest(e *edge, i int) bool {
+	other := m.other
+	for end := i + 1; end <= len(m.segs); end++ {
+		if m.segs[end-1].slash && !e.kind.slash {
+			return false
+		}
+		// The value is joined and checked last: few ends lead anywhere.
+		if m.follow(e, i, end) && e.kind.valid(m.join(span{i, end})) {
+			return true
+		}
+		m.found = nil
+		if m.other != other && !e.kind.valid(m.join(span{i, end})) {
+			m.other = other
+		}
+	}
+	return false
+}
+
+func (m *matcher) follow(e *edge, from, to int) bool {
+	at := m.n
+	m.spans[at] = span{from, to}
+	m.n++
+	if m.match(e.next, to) {
+		return true
+	}
+	m.n = at
+	return false
+}
+
+// join returns the decoded text of a span.
+func (m *matcher) join(sp span) string {
+	if sp.to == sp.from+1 {
+		return m.segs[sp.from].text
+	}
+	texts := make([]string, 0, MaxSegments)
+	for _, s := range m.segs[sp.from:sp.to] {
+		texts = append(texts, s.text)
+	}
+	return strings.Join(texts, "/")
+}
+
+// param returns the value of the found template's nth parameter.
+func (m *matcher) param(n int, seg *templateSegment) string {
+	return strings.TrimSuffix(m.join(m.spans[n]), seg.suffix)
+}
+
+// project returns the project that the path names, "" if it names none.
+func (m *matcher) project() string {
+	project, n := "", 0
+	for i := range m.found.segs {
+		seg := &m.found.segs[i]
+		if seg.kind == nil {
+			continue
+		}
+		if seg.kind.project {
+			if project == "" {
+				project = m.param(n, seg)
+			} else {
+				project += "/" + m.param(n, seg)
+			}
+		}
+		n++
+	}
+	return project
+}
+
+// path rebuilds the escaped path from the template and what was matched.
+func (m *matcher) path() string {
+	var buf [512]byte
+	b, n := buf[:0], 0
+	for i := range m.found.segs {
+		seg := &m.found.segs[i]
+		b = append(b, '/')
+		if seg.kind == nil {
+			b = append(b, seg.text...) // templates hold only what needs no escaping
+			continue
+		}
+		slash := "%2F"
+		if seg.rest && !seg.kind.encode {
+			slash = "/"
+		}
+		b = appendParam(b, m.param(n, seg), slash)
+		b = append(b, seg.suffix...)
+		n++
+	}
+	return string(b)
+}
+
+func appendParam(b []byte, value, slash string) []byte {
+	for {
+		part, rest, more := strings.Cut(value, "/")
+		b = appendEscaped(b, part)
+		if !more {
+			return b
+		}
+		b, value = append(b, slash...), rest
+	}
+}
