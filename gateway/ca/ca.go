@@ -193,14 +193,12 @@ func certificatesIn(file []byte) []byte {
 	}
 }
 
-// readIfThere returns nil for a file that doesn't exist.
+// readIfThere returns nil for a file that doesn't exist. An empty file's content
+// is not nil.
 func readIfThere(path string) ([]byte, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	}
-	if data == nil {
-		data = []byte{} // an empty file exists
 	}
 	return data, err
 }

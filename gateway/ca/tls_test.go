@@ -11,30 +11,36 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
-	"net"
 	"os"
 	"testing"
 	"time"
 )
 
 // handshake runs a TLS handshake between the two configurations and returns
-// the server's certificate as the client saw it.
+// the server's certificate as the client saw it. It uses a real connection:
+// net.Pipe has no buffer, in which both sides would block when the client
+// refuses what the server is still writing.
 func handshake(t *testing.T, server, client *tls.Config) (*x509.Certificate, error) {
 	t.Helper()
-	serverSide, clientSide := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer serverSide.Close()
-		tls.Server(serverSide, server).Handshake()
-	}()
-	conn := tls.Client(clientSide, client)
-	err := conn.Handshake()
-	clientSide.Close()
-	<-done
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", server)
 	if err != nil {
 		return nil, err
 	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if conn, err := listener.Accept(); err == nil {
+			conn.(*tls.Conn).Handshake()
+			conn.Close()
+		}
+	}()
+	conn, err := tls.Dial("tcp", listener.Addr().String(), client)
+	<-done
+	listener.Close()
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
 	return conn.ConnectionState().PeerCertificates[0], nil
 }
 
