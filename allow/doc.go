@@ -47,12 +47,12 @@
 // (a sentence that a customer understands), a group that can be switched on and
 // off, methods, and a path template of fixed segments and typed parameters:
 //
-//	- name: gitlab.git.refs
-//	  purpose: List a repository's refs for a git clone or fetch.
-//	  group: git
-//	  methods: [GET]
-//	  path: /{group...}/{repo}.git/info/refs
-//	  fixed: {service: git-upload-pack}
+//	name: gitlab.git.refs
+//	purpose: List a repository's refs for a git clone or fetch.
+//	group: git
+//	methods: [GET]
+//	path: /{group...}/{repo}.git/info/refs
+//	fixed: {service: git-upload-pack}
 //
 // query lists the keys that may be given once, repeat those that may be given
 // more often, fixed those that must be there with one value. fields lists what a
