@@ -30,7 +30,7 @@ func request(t testing.TB, method, target string, body io.Reader) *http.Request 
 	return r
 }
 
-func roundTrip(t testing.TB, s *transport.Session, r *http.Request) *http.Response {
+func roundTrip(t testing.TB, s http.RoundTripper, r *http.Request) *http.Response {
 	t.Helper()
 	resp, err := s.RoundTrip(r)
 	if err != nil {
@@ -439,6 +439,7 @@ func TestManyParallelStreams(t *testing.T) {
 	bothCarriers(t, func(t *testing.T, mode transport.Mode) {
 		const parallelism = 64
 		var now, most atomic.Int64
+		var once sync.Once
 		all := make(chan struct{})
 		s := connect(t, mode, parallelism, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			n := now.Add(1)
@@ -446,7 +447,7 @@ func TestManyParallelStreams(t *testing.T) {
 			for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 			}
 			if n == parallelism {
-				close(all)
+				once.Do(func() { close(all) })
 			}
 			select {
 			case <-all:

@@ -20,11 +20,11 @@ const (
 	// over it is refused; an agent whose answer is over it may lose its session,
 	// so handlers keep theirs well below.
 	MaxHeaderBytes = 256 << 10
-
-	// handshakeTimeout bounds the TLS or QUIC handshake, and, from its end, the
-	// time to hello and welcome: a peer that says nothing is dropped after it.
-	handshakeTimeout = 10 * time.Second
 )
+
+// handshakeTimeout bounds the TLS or QUIC handshake, and, from its end, the time
+// to hello and welcome: a peer that says nothing is dropped after it. Tests shorten it.
+var handshakeTimeout = 10 * time.Second
 
 // Mode says which carriers a [Dialer] may use.
 type Mode string

@@ -121,12 +121,17 @@ func (h h3Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
-	h.next.ServeHTTP(w, r)
+	// httputil.ReverseProxy cuts a broken answer off only below a server that
+	// it knows; else the broken answer would look whole.
+	h.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, h3AsServer)))
 	if r.Method == http.MethodHead {
 		// Else http3 adds a Content-Length of 0, which is the GET's length.
 		http.NewResponseController(w).Flush()
 	}
 }
+
+// h3AsServer stands for http3's server under net/http's context key.
+var h3AsServer = new(http.Server)
 
 // sniffBody waits for the body's first byte or its end.
 func sniffBody(r *http.Request) error {

@@ -6,7 +6,8 @@ import (
 
 // ResponseWriter passes a proxied answer on and nothing else: net/http and
 // http3 would add a Content-Type of their own guess where the origin sent none.
-// It counts what goes by. Make one per request with [NewResponseWriter].
+// Informational
+// answers go on without their fields. It counts what goes by. Make one per request with [NewResponseWriter].
 type ResponseWriter struct {
 	http.ResponseWriter
 	status int
@@ -26,7 +27,11 @@ func (w *ResponseWriter) Bytes() int64 { return w.bytes }
 
 // WriteHeader implements http.ResponseWriter.
 func (w *ResponseWriter) WriteHeader(status int) {
-	if status >= 200 && w.status == 0 {
+	if status < 200 {
+		// The rules for headers are for final answers; nothing goes by them
+		// in an informational one.
+		clear(w.Header())
+	} else if w.status == 0 {
 		w.status = status
 		// A nil entry stops the guess. The name is in canonical form already.
 		h := w.Header()

@@ -23,7 +23,13 @@ import (
 	"vcsagent/transport"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// silence is how long the package waits for a silent peer in these tests.
+const silence = 3 * time.Second
+
+func TestMain(m *testing.M) {
+	transport.SetHandshakeTimeout(silence)
+	goleak.VerifyTestMain(m)
+}
 
 // authority is a CA and a certificate for 127.0.0.1, made once per test run.
 type authority struct {
