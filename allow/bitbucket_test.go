@@ -55,6 +55,7 @@ func TestBitbucketRules(t *testing.T) {
 		{"bitbucket.config.get",
 			[]allowed{{"GET /projects/INF/repos/stack/raw/.spacelift/config.yml?at=refs%2Fheads%2Fmain", "", project},
 				{"GET /projects/~jo/repos/x/raw/infra/%2Espacelift/config%2Eyml", "/projects/~jo/repos/x/raw/infra/.spacelift/config.yml", "~jo/x"},
+				{"GET /projects/INF/repos/stack/raw/.spacelift/config.yml?at", "", project}, {"GET /projects/INF/repos/stack/raw/.spacelift/config.yml?at=", "", project},
 				{"GET /projects/INF/repos/stack/raw/.spacelift%2Fconfig.yml", "/projects/INF/repos/stack/raw/.spacelift/config.yml", project}},
 			[]denied{{"GET /projects/INF/repos/stack/raw/XspaceliftXconfigAyml", allow.NoRule}, {"GET /projects/INF/repos/stack/raw/main.tf", allow.NoRule},
 				{"GET /projects/INF/repos/stack/raw/.spacelift/config.yml/x", allow.NoRule}, {"GET /projects/INF/repos/stack/raw/a/../.spacelift/config.yml", allow.AmbiguousPath}}},

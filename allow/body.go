@@ -201,12 +201,8 @@ func (p *Policy) checkJSON(r *rule, body []byte) fault {
 				return f
 			}
 		}
-		how := r.NamesProjects[path]
-		if _, isString := value.(string); how != "" && !isString {
-			how = "id" // a number or an object can't be held against a pattern
-		}
-		text, _ := value.(string)
-		return p.checkNamed(how, path, text)
+		text, _ := value.(string) // anything else names no path, and so is unknown
+		return p.checkNamed(r.NamesProjects[path], path, text)
 	})
 }
 

@@ -91,9 +91,16 @@ func TestBypasses(t *testing.T) {
 			{"POST /g/r.git/git-receive-pack", allow.NoRule}, {"POST /g/r.git/git%2Dreceive-pack", allow.NoRule}, {"GET /g/r.git/info/refs?service=git-receive-pack", allow.QueryNotAllowed},
 			{"POST /g/r.git/git-upload-pack/../git-receive-pack", allow.AmbiguousPath}, {"GET /g/r.git/info/refs?service=git%2Dreceive-pack", allow.QueryNotAllowed},
 		}},
+		{"revision expressions", "github_enterprise", "GET " + R + "/commits/feature-1%7Dx@2", []denied{
+			{"GET " + R + "/commits/main%40%7Bu%7D", allow.NoRule}, {"GET " + R + "/commits/main~1", allow.NoRule}, {"GET " + R + "/commits/main%5E", allow.NoRule},
+			{"GET " + R + "/commits/a:b", allow.NoRule}, {"GET " + R + "/commits/-x", allow.NoRule}, {"GET " + R + "/commits/a..b", allow.NoRule},
+			{"GET " + R + "/commits/a%20b", allow.NoRule}, {"GET " + R + "/commits/a*", allow.NoRule}, {"GET " + R + "/commits/a[b", allow.NoRule},
+			{"GET " + R + "/compare/main...o:a+b:x", allow.NoRule}, {"GET " + R + "/compare/main...o%2Fp:x", allow.NoRule}, {"GET " + R + "/compare/main...o:", allow.NoRule},
+			{"GET " + R + "/compare/a%2F...b", allow.NoRule},
+		}},
 		{"a write beside a read", "bitbucket_datacenter", "GET " + B + "/pull-requests/1/merge", []denied{{"POST " + B + "/pull-requests/1/merge", allow.MethodNotAllowed}}},
 		{"limits", "gitlab", "GET /api/v4/projects?search=" + long[:4000], []denied{
-			{"GET /api/v4/projects?search=" + long, allow.TargetTooLong}, {"GET /" + long, allow.TargetTooLong}, {"GET " + strings.Repeat("/a", allow.MaxSegments+1), allow.TargetTooLong},
+			{"GET /api/v4/projects?search=" + long, allow.TargetTooLong}, {"GET /" + long, allow.TargetTooLong}, {"GET /api/v4/" + long[:5000], allow.NoRule}, {"GET /api/v4/projects?" + long[:5000] + "=x", allow.QueryNotAllowed}, {"GET " + strings.Repeat("/a", allow.MaxSegments+1), allow.TargetTooLong},
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package allow
 import (
 	"slices"
 	"strings"
-	"unicode"
 )
 
 // kind is a type of path parameter.
@@ -20,7 +19,7 @@ var kinds = func() map[string]*kind {
 	m := make(map[string]*kind)
 	for _, k := range []*kind{
 		{name: "int", valid: isInt},
-		{name: "sha", valid: func(s string) bool { return isRef(s) && !strings.Contains(s, "/") }},
+		{name: "sha", valid: isRef},
 		{name: "ref", valid: isRef, slash: true},
 		{name: "branch", valid: isRef, slash: true},
 		{name: "comparison", valid: func(s string) bool { _, _, ok := splitComparison(s); return ok }, slash: true, encode: true},
@@ -58,12 +57,28 @@ func isDigits(s string) bool {
 // isRef accepts what git-check-ref-format lets a ref be named, and so every
 // commit id too, but no revision expression such as "main~1" or "@{u}".
 func isRef(s string) bool {
-	if s == "" || s[0] == '-' || s[0] == '/' || s[len(s)-1] == '/' || strings.Contains(s, "..") || strings.Contains(s, "@{") || strings.Contains(s, "//") {
+	if s == "" || s[0] == '-' || s[0] == '/' || s[len(s)-1] == '/' {
 		return false
 	}
-	return strings.IndexFunc(s, func(r rune) bool {
-		return strings.ContainsRune(" ~^:?*[\\", r) || unicode.IsControl(r)
-	}) < 0
+	for i := range len(s) {
+		switch s[i] {
+		case ' ', '~', '^', ':', '?', '*', '[', '\\', 0x7f:
+			return false
+		case '.':
+			if i > 0 && s[i-1] == '.' {
+				return false
+			}
+		case '{':
+			if i > 0 && s[i-1] == '@' {
+				return false
+			}
+		default:
+			if s[i] < ' ' {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // splitComparison takes "base...head" apart; a side is a ref, "owner:ref" or

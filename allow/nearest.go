@@ -1,7 +1,6 @@
 package allow
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +13,7 @@ func (p *Policy) noMatch(m *matcher) Decision {
 		r := m.other.rule
 		return Decision{
 			Reason: MethodNotAllowed, Nearest: r.Name,
-			Detail: fmt.Sprintf("%s is not allowed on this path; the rule %s has %s", quoteMethod(m.method), r.Name, strings.Join(withHead(r.Methods), ", ")),
+			Detail: quoteMethod(m.method) + " is not allowed on this path; the rule " + r.Name + " has " + strings.Join(withHead(r.Methods), ", "),
 		}
 	}
 	d := Decision{Reason: NoRule, Detail: "no rule allows this path"}

@@ -2,7 +2,6 @@ package allow
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -130,20 +129,25 @@ func parseSegment(raw string) (segment, fault) {
 
 // checkDecoded looks at what came out of percent-decoding, where any byte may be.
 func checkDecoded(raw, text string) fault {
-	if !utf8.ValidString(text) {
-		return fault{BadEncoding, "the path is not valid UTF-8 in " + quote(raw)}
-	}
-	for i, r := range text {
-		switch {
-		case r == '\\':
+	ascii := true
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= utf8.RuneSelf:
+			ascii = false
+		case c < ' ' || c == 0x7f:
+			return fault{BadEncoding, "the path has a control character in " + quote(raw)}
+		case c == '\\':
 			return fault{AmbiguousPath, "the path has an encoded backslash in " + quote(raw)}
-		case r == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2]):
+		case c == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2]):
 			return fault{AmbiguousPath, "the path is percent-encoded twice in " + quote(raw)}
-		case !unicode.IsPrint(r):
-			return fault{BadEncoding, "the path has a control or unprintable character in " + quote(raw)}
-		case strings.ContainsRune(lookalikes, r):
-			return fault{AmbiguousPath, "the path has a character that some servers turn into a dot or slash in " + quote(raw)}
 		}
+	}
+	switch {
+	case ascii:
+	case !printable(text):
+		return fault{BadEncoding, "the path has invalid UTF-8 or an unprintable character in " + quote(raw)}
+	case strings.ContainsAny(text, lookalikes):
+		return fault{AmbiguousPath, "the path has a character that some servers turn into a dot or slash in " + quote(raw)}
 	}
 	return fault{}
 }
@@ -154,7 +158,14 @@ const lookalikes = "․‥…⁄∕⧵﹒﹔﹨﹪．／；＼％"
 
 // isDots reports whether a path part is "." or "..", or becomes it on servers
 // that strip dots and spaces from its end.
-func isDots(part string) bool { return strings.Trim(part, ". ") == "" }
+func isDots(part string) bool {
+	for i := range len(part) {
+		if part[i] != '.' && part[i] != ' ' {
+			return false
+		}
+	}
+	return true
+}
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
@@ -198,13 +209,19 @@ func unescape(s string, plus bool) (string, bool) {
 // characters, upper-case, so that a text has one encoding.
 func appendEscaped(b []byte, s string) []byte {
 	const digits = "0123456789ABCDEF"
+	from := 0
 	for i := range len(s) {
-		c := s[i]
-		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~' {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', digits[c>>4], digits[c&15])
+		if c := s[i]; !unreserved[c] {
+			b = append(append(b, s[from:i]...), '%', digits[c>>4], digits[c&15])
+			from = i + 1
 		}
 	}
-	return b
+	return append(b, s[from:]...)
 }
+
+var unreserved = func() (t [256]bool) {
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~") {
+		t[c] = true
+	}
+	return t
+}()

@@ -23,7 +23,8 @@ type edge struct {
 	next   *node
 }
 
-// leaf is a rule's end in the tree, for one method.
+// leaf is a rule's end in the tree, for one method. The leaves of a node have
+// the same parameters, as the same edges led to them.
 type leaf struct {
 	method string
 	v      *variant
@@ -87,11 +88,8 @@ func (m *matcher) match(n *node, i int) bool {
 	if i == len(m.segs) {
 		return m.matchMethod(n)
 	}
-	s := &m.segs[i]
-	if !s.slash {
-		if next, ok := n.fixed[s.text]; ok && m.match(next, i+1) {
-			return true
-		}
+	if next, ok := n.fixed[m.segs[i].text]; ok && m.match(next, i+1) { // no fixed segment has a slash in it
+		return true
 	}
 	for _, e := range n.params {
 		if e.rest && m.matchRest(e, i) || !e.rest && m.matchOne(e, i) {
@@ -102,6 +100,9 @@ func (m *matcher) match(n *node, i int) bool {
 }
 
 func (m *matcher) matchMethod(n *node) bool {
+	if len(n.leaves) == 0 || !m.restFits(n.leaves[0].v) {
+		return false
+	}
 	want := m.method
 	if want == "HEAD" {
 		want = "GET"
@@ -116,6 +117,23 @@ func (m *matcher) matchMethod(n *node) bool {
 	return false
 }
 
+// restFits checks what the parameters that span segments took. It is done last:
+// of all the ends that such a parameter could have, few lead to a rule.
+func (m *matcher) restFits(v *variant) bool {
+	n := 0
+	for i := range v.segs {
+		seg := &v.segs[i]
+		if seg.kind == nil {
+			continue
+		}
+		if seg.rest && !seg.kind.valid(m.join(m.spans[n])) {
+			return false
+		}
+		n++
+	}
+	return true
+}
+
 func (m *matcher) matchOne(e *edge, i int) bool {
 	s := &m.segs[i]
 	text, ok := strings.CutSuffix(s.text, e.suffix)
@@ -126,18 +144,12 @@ func (m *matcher) matchOne(e *edge, i int) bool {
 }
 
 func (m *matcher) matchRest(e *edge, i int) bool {
-	other := m.other
 	for end := i + 1; end <= len(m.segs); end++ {
 		if m.segs[end-1].slash && !e.kind.slash {
 			return false
 		}
-		// The value is joined and checked last: few ends lead anywhere.
-		if m.follow(e, i, end) && e.kind.valid(m.join(span{i, end})) {
+		if m.follow(e, i, end) {
 			return true
-		}
-		m.found = nil
-		if m.other != other && !e.kind.valid(m.join(span{i, end})) {
-			m.other = other
 		}
 	}
 	return false
