@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"vcsagent/gateway/store"
+	"vcsagent/transport"
+)
+
+// AdminKeyFile is the name of the first admin key's file in the data folder.
+const AdminKeyFile = "admin-key"
+
+const (
+	// firstAdmin is the first admin key's name.
+	firstAdmin = "admin"
+	// Prefixes tell people, and scanners for leaked secrets, what they found.
+	keyPrefix      = "vcsgw_"
+	tokenKeyPrefix = "vcspool_"
+	// secretBytes is a key's entropy, and the reason why a plain SHA-256 is
+	// enough to store.
+	secretBytes = 32
+)
+
+// newSecret makes a key: the prefix and 43 characters of base64url.
+func newSecret(prefix string) transport.Secret {
+	b := make([]byte, secretBytes)
+	rand.Read(b) // never fails
+	return transport.Secret(prefix + base64.RawURLEncoding.EncodeToString(b))
+}
+
+// EnsureAdminKey makes an admin key when the store has none: it writes it to
+// [AdminKeyFile] in dir (mode 0600, replacing what is left of an earlier
+// database) and stores its hash. created says that it did. When the store has an
+// admin key the file is left alone, and may have been moved elsewhere.
+func EnsureAdminKey(ctx context.Context, st *store.Store, dir string) (created bool, err error) {
+	keys, err := st.Keys(ctx)
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(keys, func(k store.Key) bool { return k.Admin }) {
+		return false, nil
+	}
+	secret := newSecret(keyPrefix)
+	// The file first: should the process be killed in between, the next start
+	// makes another key. The other way round nobody would have the key.
+	path := filepath.Join(dir, AdminKeyFile)
+	if err := store.WriteFile(path, []byte(secret.Reveal()+"\n"), 0o600); err != nil {
+		return false, fmt.Errorf("write the admin key: %w", err)
+	}
+	if _, err := st.CreateKey(ctx, firstAdmin, true, nil, store.HashOf(secret.Reveal())); err != nil {
+		return false, fmt.Errorf("store the admin key: %w", err)
+	}
+	return true, nil
+}
+
+// ReadAdminKey returns the key that [EnsureAdminKey] left in dir. It fails with
+// a sentence when there is none or it can't be read.
+func ReadAdminKey(dir string) (transport.Secret, error) {
+	path := filepath.Join(dir, AdminKeyFile)
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", fmt.Errorf("there is no admin key %s: a gateway makes it when it first starts on this data folder", path)
+	case err != nil:
+		return "", fmt.Errorf("read the admin key: %w", err)
+	}
+	key := transport.Secret(strings.TrimSpace(string(data)))
+	if key == "" {
+		return "", fmt.Errorf("the admin key's file %s is empty", path)
+	}
+	return key, nil
+}
