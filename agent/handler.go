@@ -1,0 +1,267 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"vcsagent/allow"
+	"vcsagent/metrics"
+	"vcsagent/transport"
+)
+
+// The codes of answers that the agent makes itself.
+const (
+	codeDenied       = "denied"           // 403: the allowlist says no
+	codeTooLarge     = "body_too_large"   // 413: a body that a rule must inspect is over the bound
+	codeUnreachable  = "vcs_unreachable"  // 502: no answer came from the VCS
+	codeTimeout      = "vcs_timeout"      // 504: no answer came in time
+	codeForeign      = "foreign_redirect" // 502: the VCS redirects to another host
+	codeInternal     = "internal"         // 500: a fault of the agent's own
+	codeBodyUnusable = "body_unreadable"  // 400: a body that a rule must inspect broke off
+
+	// statusCancelled is logged when the caller went away before the answer
+	// (as other proxies log it; it is never sent).
+	statusCancelled = 499
+)
+
+type handlerConfig struct {
+	base     *url.URL // the VCS's base endpoint
+	poolID   string
+	policy   *allow.Policy
+	upstream *http.Transport
+	identity bool // ask the VCS for identity encoding
+	debug    bool // log whole requests and answers, masked
+	log      *slog.Logger
+	metrics  *metrics.Agent
+	report   func(error) // panics; may be nil
+}
+
+// handler checks requests, forwards them and logs them. It is shared by all
+// sessions.
+type handler struct {
+	handlerConfig
+	hosts    hostMap
+	proxy    *httputil.ReverseProxy
+	inFlight atomic.Int64
+}
+
+func newHandler(cfg handlerConfig) *handler {
+	h := &handler{handlerConfig: cfg, hosts: newHostMap(cfg.base, cfg.policy.HostPrefixes())}
+	h.proxy = &httputil.ReverseProxy{
+		Transport:      cfg.upstream,
+		Rewrite:        h.rewrite,
+		ModifyResponse: h.modifyResponse,
+		ErrorHandler:   h.forwardFailed,
+		ErrorLog:       slog.NewLogLogger(cfg.log.Handler(), slog.LevelDebug),
+		BufferPool:     &transport.CopyBuffers{},
+	}
+	return h
+}
+
+// session returns the handler for one session: it numbers its streams from 1 to
+// n and lets each serve one request at a time.
+func (h *handler) session(n int) http.Handler {
+	streams := make(chan int, n)
+	for i := range n {
+		streams <- i + 1
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The gateway schedules within n; a request can only be ahead of the
+		// end of the one before it by a moment.
+		select {
+		case stream := <-streams:
+			defer func() { streams <- stream }()
+			h.serve(w, r, stream)
+		case <-r.Context().Done():
+		}
+	})
+}
+
+// call is what is known of a request on its way.
+type call struct {
+	id       string
+	stream   int
+	began    time.Time
+	w        *transport.ResponseWriter
+	bodyIn   *transport.CountingBody
+	decision allow.Decision
+	code     string // of an answer that we made; "" if the VCS answered
+	failure  error  // what the code stands for, for the log only
+	trace    *debugTrace
+}
+
+type callKey struct{}
+
+func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, stream int) {
+	c := &call{id: requestID(r), stream: stream, began: time.Now(), w: transport.NewResponseWriter(w)}
+	c.bodyIn = &transport.CountingBody{ReadCloser: r.Body}
+	r.Body = c.bodyIn
+	h.inFlight.Add(1)
+	h.metrics.InFlight.Inc()
+	defer func() {
+		p := recover()
+		if p != nil && p != http.ErrAbortHandler {
+			h.panicked(c, r, p)
+		}
+		h.finish(c, r, p != nil)
+		h.metrics.InFlight.Dec()
+		h.inFlight.Add(-1)
+		if p != nil && (p == http.ErrAbortHandler || c.w.Status() == 0 || c.code != codeInternal) {
+			panic(http.ErrAbortHandler) // the answer is cut: it must not look whole
+		}
+	}()
+	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	h.answer(c, r)
+}
+
+// answer decides on the request and forwards it.
+func (h *handler) answer(c *call, r *http.Request) {
+	c.decision = h.policy.Check(r.Method, r.RequestURI)
+	if h.debug {
+		c.trace = newDebugTrace(c, r)
+	}
+	if !c.decision.Allowed {
+		h.deny(c, r)
+		return
+	}
+	if c.decision.InspectBody && !h.inspect(c, r) {
+		return
+	}
+	h.proxy.ServeHTTP(c.w, r)
+}
+
+// inspect reads a body that a rule must see, lets the policy decide on it and
+// puts what is to be sent in its place. It reports whether the call goes on.
+func (h *handler) inspect(c *call, r *http.Request) bool {
+	body, err := io.ReadAll(io.LimitReader(r.Body, allow.MaxBodyBytes+1))
+	switch {
+	case err != nil:
+		c.failure = err
+		h.problem(c, r, transport.Problem{Status: http.StatusBadRequest, Code: codeBodyUnusable, Detail: "The request's body broke off."})
+		return false
+	case len(body) > allow.MaxBodyBytes:
+		h.problem(c, r, transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
+			Detail: fmt.Sprintf("The body of this call is inspected and may have at most %d bytes.", allow.MaxBodyBytes)})
+		return false
+	}
+	c.decision, body = h.policy.CheckBody(c.decision, r.Header, body)
+	if !c.decision.Allowed {
+		h.deny(c, r)
+		return false
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	if len(body) == 0 {
+		r.Body = http.NoBody
+	}
+	return true
+}
+
+func (h *handler) deny(c *call, r *http.Request) {
+	d := c.decision
+	h.metrics.Denied.WithLabelValues(string(d.Reason)).Inc()
+	h.problem(c, r, transport.Problem{Status: http.StatusForbidden, Code: codeDenied, Reason: string(d.Reason), Nearest: d.Nearest, Detail: sentence(d.Detail)})
+}
+
+// sentence gives a phrase of the log the form of the other answers' details.
+func sentence(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:] + "."
+}
+
+// announce tells the gateway what the call is, in the header of its answer.
+func announce(h http.Header, c *call) {
+	d := c.decision
+	h.Set(transport.StreamHeader, strconv.Itoa(c.stream))
+	if d.Rule != "" {
+		h.Set(transport.NameHeader, d.Rule)
+		h.Set(transport.PurposeHeader, d.Purpose)
+	}
+	if d.Project != "" {
+		h.Set(transport.ProjectHeader, url.PathEscape(d.Project))
+	}
+}
+
+// problem answers in the agent's own name.
+func (h *handler) problem(c *call, r *http.Request, p transport.Problem) {
+	c.code = p.Code
+	p.ID = c.id
+	announce(c.w.Header(), c)
+	p.Write(c.w, r)
+}
+
+// rewrite turns the request that came through the tunnel into the one for the
+// VCS: everything in it comes from what the policy matched or lets through.
+func (h *handler) rewrite(pr *httputil.ProxyRequest) {
+	c := callOf(pr.In)
+	out := pr.Out
+	out.Header = h.policy.Header(pr.Out.Header)
+	out.Header.Set(transport.RequestIDHeader, c.id)
+	if h.identity {
+		out.Header.Set("Accept-Encoding", "identity")
+	}
+	if _, ok := out.Header["User-Agent"]; !ok {
+		out.Header.Set("User-Agent", "") // stops net/http's own
+	}
+	out.URL = h.hosts.target(c.decision)
+	out.Host = ""
+	out.Trailer = nil
+	if c.trace != nil {
+		c.trace.request(out)
+	}
+}
+
+// forwardFailed answers when the VCS didn't, or not usably.
+func (h *handler) forwardFailed(_ http.ResponseWriter, r *http.Request, err error) {
+	c := callOf(r)
+	c.failure = err
+	if r.Context().Err() != nil { // the caller went away: nobody to answer
+		panic(http.ErrAbortHandler)
+	}
+	var foreign *foreignRedirectError
+	p := transport.Problem{Status: http.StatusBadGateway, Code: codeUnreachable, Detail: "The VCS could not be reached; the agent's log says why."}
+	switch {
+	case errors.As(err, &foreign):
+		p.Code, p.Detail = codeForeign, "The VCS answered with a redirect to another host, which the agent doesn't pass on."
+	case isTimeout(err):
+		p.Status, p.Code, p.Detail = http.StatusGatewayTimeout, codeTimeout, "The VCS did not answer in time."
+	}
+	h.metrics.VCSErrors.WithLabelValues(p.Code).Inc()
+	h.problem(c, r, p)
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}
+
+// panicked logs and reports a fault of the agent's own; it ends this request alone.
+func (h *handler) panicked(c *call, r *http.Request, p any) {
+	err := fmt.Errorf("panic while serving a request: %v", p)
+	c.failure = err
+	h.log.Error("panic while serving a request", "id", c.id, "name", c.decision.Rule, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if h.report != nil {
+		h.report(err)
+	}
+	if c.w.Status() == 0 {
+		h.problem(c, r, transport.Problem{Status: http.StatusInternalServerError, Code: codeInternal, Detail: "The agent failed on this request; its log says how."})
+	}
+}
+
+// requestID takes the gateway's id for the request.
+func requestID(r *http.Request) string { return r.Header.Get(transport.RequestIDHeader) }

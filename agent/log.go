@@ -1,0 +1,77 @@
+package agent
+
+import (
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"vcsagent/metrics"
+	"vcsagent/transport"
+)
+
+// finish counts and logs a request, whatever became of it.
+func (h *handler) finish(c *call, r *http.Request, cut bool) {
+	elapsed := time.Since(c.began)
+	status := c.w.Status()
+	if status == 0 {
+		status = statusCancelled
+	}
+	rule := c.decision.Rule
+	if !c.decision.Allowed {
+		rule = "none"
+	}
+	m := h.metrics
+	m.StreamRequests.WithLabelValues(strconv.Itoa(c.stream)).Inc()
+	m.Requests.WithLabelValues(rule, strconv.Itoa(status)).Inc()
+	m.Duration.Observe(elapsed.Seconds())
+	m.Bytes.WithLabelValues(metrics.DirectionIn).Add(float64(c.bodyIn.Bytes()))
+	m.Bytes.WithLabelValues(metrics.DirectionOut).Add(float64(c.w.Bytes()))
+
+	level, msg := slog.LevelInfo, "served"
+	d := c.decision
+	attrs := make([]slog.Attr, 0, 18)
+	attrs = append(attrs,
+		slog.String("id", c.id), slog.String("name", d.Rule), slog.String("purpose", d.Purpose), slog.String("project", d.Project),
+		slog.String("method", r.Method), slog.String("path", loggedPath(r.RequestURI)), slog.String("raw_path", transport.MaskTarget(r.RequestURI)),
+		slog.Int("status_code", status), slog.Float64("elapsed", elapsed.Seconds()),
+		slog.Int64("bytes_in", c.bodyIn.Bytes()), slog.Int64("bytes_out", c.w.Bytes()),
+		slog.Int("stream", c.stream), slog.String("pool_id", h.poolID))
+	switch {
+	case c.code == codeDenied:
+		level, msg = slog.LevelWarn, "denied"
+		attrs = append(attrs, slog.String("reason", string(d.Reason)), slog.String("detail", d.Detail), slog.String("nearest_rule", d.Nearest))
+	case c.code != "":
+		level, msg = slog.LevelWarn, "failed"
+		attrs = append(attrs, slog.String("code", c.code))
+	case cut && r.Context().Err() != nil:
+		msg = "cancelled"
+	case cut:
+		level, msg = slog.LevelWarn, "cut"
+	}
+	if c.failure != nil {
+		attrs = append(attrs, slog.String("error", maskError(c.failure)))
+	}
+	h.log.LogAttrs(r.Context(), level, msg, attrs...)
+	if c.trace != nil {
+		c.trace.log(h.log, c)
+	}
+}
+
+// loggedPath is the decoded path, for people; raw_path is what came.
+func loggedPath(target string) string {
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return ""
+	}
+	return transport.MaskTarget(u.Path)
+}
+
+// maskError takes query values out of the URL that net/http's client puts before its errors.
+func maskError(err error) string {
+	if ue, ok := err.(*url.Error); ok {
+		return ue.Op + " " + transport.MaskTarget(ue.URL) + ": " + ue.Err.Error()
+	}
+	return err.Error()
+}

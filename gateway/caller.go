@@ -1,0 +1,310 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"vcsagent/gateway/store"
+	"vcsagent/metrics"
+	"vcsagent/transport"
+)
+
+// The codes of answers that the gateway makes itself.
+const (
+	codeUnauthenticated = "unauthenticated" // 401 or 407: no key, or not one of ours
+	codeForbidden       = "forbidden"       // 403: the key may not do that, or nobody may
+	codeUnknownPool     = "unknown_pool"    // 404
+	codeNotFound        = "not_found"       // 404: no such path on this listener
+	codeNoAgent         = "no_agent"        // 503: no agent of the pool is connected
+	codeBusy            = "busy"            // 503: every stream is taken
+	codeAgentLost       = "agent_lost"      // 502: the agent went away before it answered
+	codeInternal        = "internal"        // 500: a fault of the gateway's own
+)
+
+const (
+	noAgentRetryAfter = 5 * time.Second
+	busyRetryAfter    = 2 * time.Second
+
+	// statusCancelled is logged when the caller went away before an answer; it is never sent.
+	statusCancelled = 499
+)
+
+// callers serves callers' requests.
+type callers struct {
+	store   *keyring
+	router  *router
+	log     *slog.Logger
+	metrics *metrics.Gateway
+	proxy   *httputil.ReverseProxy
+}
+
+func newCallers(keys *keyring, rt *router, log *slog.Logger, m *metrics.Gateway) *callers {
+	h := &callers{store: keys, router: rt, log: log, metrics: m}
+	h.proxy = &httputil.ReverseProxy{
+		Transport:      sessionTransport{},
+		Rewrite:        rewrite,
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   forwardFailed,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BufferPool:     &transport.CopyBuffers{},
+	}
+	return h
+}
+
+// call is what is known of a request on its way.
+type call struct {
+	id      string
+	began   time.Time
+	w       *transport.ResponseWriter
+	bodyIn  *transport.CountingBody
+	route   route
+	pool    store.Pool
+	key     store.Key
+	member  *member
+	queued  time.Duration // waiting for a stream
+	first   time.Duration // from the start to the answer's header
+	code    string        // of an answer that we or the agent made; "" if the VCS answered
+	outcome string        // see the constants in accesslog.go
+	failure error         // for the log only
+	told    told
+}
+
+// told is what the agent said of the call.
+type told struct{ name, purpose, project, stream, reason string }
+
+type callKey struct{}
+
+func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
+
+// ServeHTTP implements http.Handler.
+func (h *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{id: requestID(r), began: time.Now(), w: transport.NewResponseWriter(w)}
+	c.bodyIn = &transport.CountingBody{ReadCloser: r.Body}
+	r.Body = c.bodyIn
+	defer func() {
+		p := recover()
+		h.finish(c, r, p)
+		if p != nil {
+			panic(http.ErrAbortHandler) // the answer is cut: it must not look whole
+		}
+	}()
+	if problem := h.admit(c, r); problem != nil {
+		h.answer(c, r, problem)
+		return
+	}
+	h.forward(c, r)
+}
+
+// admit decides where the request goes and whether its key may send it there.
+func (h *callers) admit(c *call, r *http.Request) *refusal {
+	var problem *refusal
+	c.route, problem = routeOf(r)
+	if problem != nil && problem.Code == codeNotFound {
+		return problem // nothing is there, with or without a key
+	}
+	key, err := h.store.key(r.Context(), callerKey(r, c.route.form))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return unauthenticated(c.route.form)
+	case err != nil:
+		c.failure = err
+		return refuse(http.StatusInternalServerError, codeInternal, "The gateway could not check the key; its log says why.")
+	}
+	c.key = key
+	if problem != nil {
+		return problem
+	}
+	c.pool, err = h.store.pool(r.Context(), c.route.pool)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return refuse(http.StatusNotFound, codeUnknownPool, "No pool has this name.")
+	case err != nil:
+		c.failure = err
+		return refuse(http.StatusInternalServerError, codeInternal, "The gateway could not look the pool up; its log says why.")
+	case !mayCall(c.key, c.pool.ID):
+		return refuse(http.StatusForbidden, codeForbidden, "This key may not call this pool.")
+	}
+	return nil
+}
+
+func mayCall(k store.Key, poolID string) bool {
+	return slices.Contains(k.PoolIDs, poolID)
+}
+
+// unauthenticated is the answer to a missing or wrong key. A proxy's clients
+// need 407 with Basic; in the path form the challenge is never Basic, which
+// browsers and clients would answer with the VCS's password.
+func unauthenticated(f form) *refusal {
+	if f == proxyForm {
+		return refuse(http.StatusProxyAuthRequired, codeUnauthenticated, "This proxy wants a caller's key as the password, with any user name.")
+	}
+	return refuse(http.StatusUnauthorized, codeUnauthenticated, "A caller's key is needed in "+KeyHeader+" or as Proxy-Authorization: Bearer.")
+}
+
+// forward takes a stream and sends the request through it.
+func (h *callers) forward(c *call, r *http.Request) {
+	p := h.router.find(c.pool.ID)
+	err := errNoAgent
+	if p != nil {
+		c.member, err = p.acquire(r.Context())
+	}
+	c.queued = time.Since(c.began)
+	switch {
+	case errors.Is(err, errNoAgent):
+		h.answer(c, r, &refusal{Status: http.StatusServiceUnavailable, Code: codeNoAgent, RetryAfter: noAgentRetryAfter, Detail: "No agent of this pool is connected."})
+		return
+	case errors.Is(err, errBusy):
+		h.answer(c, r, &refusal{Status: http.StatusServiceUnavailable, Code: codeBusy, RetryAfter: busyRetryAfter, Detail: "Every stream of this pool's agents is busy, and the wait was too long or the queue full."})
+		return
+	case err != nil: // the caller went away
+		c.failure = err
+		panic(http.ErrAbortHandler)
+	}
+	defer c.member.release()
+	// An early answer (413, say) must pass a body that is still being sent. It
+	// only exists, and is only needed, on HTTP/1.
+	http.NewResponseController(c.w).EnableFullDuplex()
+	h.proxy.ServeHTTP(c.w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
+}
+
+// answer answers in the gateway's own name.
+func (h *callers) answer(c *call, r *http.Request, p *refusal) {
+	hdr := c.w.Header()
+	switch p.Status {
+	case http.StatusUnauthorized:
+		hdr.Set("WWW-Authenticate", KeyHeader+` realm="vcs-gateway"`)
+	case http.StatusProxyAuthRequired:
+		hdr.Set("Proxy-Authenticate", `Basic realm="vcs-gateway"`)
+	}
+	protect(hdr)
+	c.code = p.Code
+	p.ID = c.id
+	p.Write(c.w, r)
+}
+
+// protect marks every answer on this listener as untrusted content: a browser
+// that opens one runs nothing.
+func protect(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Add("Content-Security-Policy", "default-src 'none'; sandbox")
+}
+
+// sessionTransport sends a call's request through the session it holds a stream of.
+type sessionTransport struct{}
+
+// RoundTrip implements http.RoundTripper.
+func (sessionTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return callOf(r.Context()).member.session.RoundTrip(r)
+}
+
+// rewrite makes the request for the agent: the caller's, less what concerns only
+// the gateway. What may go on to the VCS is the agent's to decide.
+func rewrite(pr *httputil.ProxyRequest) {
+	c := callOf(pr.In.Context())
+	out := pr.Out
+	out.URL = transport.TargetURL(c.route.target)
+	out.Host = ""
+	for _, name := range []string{"Proxy-Authorization", "Proxy-Connection", "Expect", "Upgrade", "Connection", "Te", "Cookie"} {
+		out.Header.Del(name)
+	}
+	transport.DropOurs(out.Header)
+	out.Header.Set(transport.RequestIDHeader, c.id)
+	out.Trailer = nil
+}
+
+// modifyResponse reads what the agent says of the call, keeps the error code and
+// the name for the caller, and puts URLs into the caller's terms.
+func modifyResponse(resp *http.Response) error {
+	c := callOf(resp.Request.Context())
+	c.first = time.Since(c.began)
+	h := resp.Header
+	project, err := url.PathUnescape(h.Get(transport.ProjectHeader))
+	if err != nil {
+		project = ""
+	}
+	c.told = told{
+		name: h.Get(transport.NameHeader), purpose: h.Get(transport.PurposeHeader), project: project,
+		stream: h.Get(transport.StreamHeader), reason: h.Get(transport.ReasonHeader),
+	}
+	c.code = h.Get(transport.ErrorHeader)
+	// The agent has cleaned the VCS's answer; this keeps a faulty one from mattering.
+	transport.CleanAnswer(h)
+	transport.CleanAnswer(resp.Trailer)
+	if c.code != "" {
+		h.Set(transport.ErrorHeader, c.code)
+	}
+	if c.told.name != "" {
+		h.Set(transport.NameHeader, c.told.name)
+	}
+	if l := h.Get("Location"); strings.HasPrefix(l, "/") {
+		h.Set("Location", c.route.origin+l)
+	}
+	if links := h["Link"]; len(links) > 0 {
+		for i, v := range links {
+			links[i] = absoluteLinks(v, c.route.origin)
+		}
+	}
+	h.Set(transport.RequestIDHeader, c.id)
+	protect(h)
+	return nil
+}
+
+// absoluteLinks puts origin before each path-absolute target in a Link value. The
+// agent has written them: a target is what stands between "<" and ">".
+func absoluteLinks(v, origin string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(v, "<")
+		if i < 0 {
+			b.WriteString(v)
+			return b.String()
+		}
+		b.WriteString(v[:i+1])
+		v = v[i+1:]
+		if strings.HasPrefix(v, "/") {
+			b.WriteString(origin)
+		}
+		end := strings.Index(v, ">")
+		if end < 0 {
+			b.WriteString(v)
+			return b.String()
+		}
+		b.WriteString(v[:end+1])
+		v = v[end+1:]
+	}
+}
+
+// forwardFailed answers when the agent went away before it did.
+func forwardFailed(w http.ResponseWriter, r *http.Request, err error) {
+	c := callOf(r.Context())
+	c.failure = err
+	if r.Context().Err() != nil { // the caller went away: nobody to answer
+		panic(http.ErrAbortHandler)
+	}
+	p := refusal{Status: http.StatusBadGateway, Code: codeAgentLost, ID: c.id, Detail: "The connection to the agent ended before it answered; the VCS may have seen the request or not."}
+	c.code = p.Code
+	protect(w.Header())
+	p.Write(w, r)
+}
+
+// requestID keeps the caller's id for a request if it's a sensible one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get(transport.RequestIDHeader)
+	if len(id) == 0 || len(id) > 128 {
+		return rand.Text()
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return rand.Text()
+		}
+	}
+	return id
+}

@@ -1,0 +1,137 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is everything the gateway needs to know. Only cmd/vcs-gateway fills it
+// from flags, environment and file.
+type Config struct {
+	DataDir string // database, CA and admin key; made with mode 0700 if it isn't there; required
+
+	AgentListen   string // host:port for agents, on UDP and TCP; required
+	HTTPListen    string // host:port for callers; required
+	AdminListen   string // host:port for the API; required
+	MetricsListen string // host:port for /metrics, /livez, /readyz; "" serves none
+
+	// PublicAddress is the host:port at which agents reach AgentListen; it goes
+	// into tokens and the gateway's own certificate. "" means AgentListen's
+	// host, or this machine's name where that is empty, and AgentListen's port.
+	PublicAddress string
+
+	TLSCert, TLSKey           string // PEM files for the agents' listener; both "" uses a CA of the gateway's own, pinned in tokens
+	HTTPTLSCert, HTTPTLSKey   string // PEM files for the callers' listener; both "" serves it in clear
+	AdminTLSCert, AdminTLSKey string // PEM files for the admin listener; both "" serves it in clear
+
+	QueueLength         int           // requests that may wait for a stream, per pool; 0 or more
+	QueueTimeout        time.Duration // how long one may wait; more than 0
+	ShutdownGracePeriod time.Duration // how long requests in flight may take to end after SIGTERM; 0 cuts them at once
+
+	Version string       // the software's version
+	Logger  *slog.Logger // lifecycle and access log; nil means slog.Default()
+}
+
+// SettingError says which setting is wrong and what is allowed.
+type SettingError struct {
+	Setting string // the setting's name without dashes, as in agent-listen
+	Value   string // what it was given; "" prints none
+	Problem string // what is wrong or what is allowed
+}
+
+// Error implements error.
+func (e *SettingError) Error() string {
+	if e.Value == "" {
+		return fmt.Sprintf("--%s: %s", e.Setting, e.Problem)
+	}
+	return fmt.Sprintf("--%s is %q: %s", e.Setting, e.Value, e.Problem)
+}
+
+// SettingName returns the setting's name, for commands that know where it was set.
+func (e *SettingError) SettingName() string { return e.Setting }
+
+// Validate reports everything that is wrong with the values, at once, as a join
+// of [*SettingError]; it opens nothing.
+func (c *Config) Validate() error {
+	var problems []error
+	bad := func(setting, value, problem string) {
+		problems = append(problems, &SettingError{setting, value, problem})
+	}
+	if c.DataDir == "" {
+		bad("data-dir", "", "no folder is named for the database, the CA and the admin key")
+	}
+	for _, l := range []struct {
+		setting, value string
+		required       bool
+	}{
+		{"agent-listen", c.AgentListen, true}, {"http-listen", c.HTTPListen, true},
+		{"admin-listen", c.AdminListen, true}, {"metrics-listen", c.MetricsListen, false},
+	} {
+		switch {
+		case l.value == "" && l.required:
+			bad(l.setting, "", "no address is given: it must be HOST:PORT or :PORT")
+		case l.value != "" && !validAddress(l.value, 0):
+			bad(l.setting, l.value, "it must be HOST:PORT or :PORT with a port from 0 to 65535")
+		}
+	}
+	if c.PublicAddress != "" {
+		host, _, _ := net.SplitHostPort(c.PublicAddress)
+		if !validAddress(c.PublicAddress, 1) || host == "" || strings.ContainsAny(host, "/@ ") {
+			bad("public-address", c.PublicAddress, "it must be HOST:PORT as agents reach it, such as vcs-gateway.example.com:8443")
+		}
+	}
+	for _, p := range []struct{ name, cert, key string }{
+		{"", c.TLSCert, c.TLSKey}, {"http-", c.HTTPTLSCert, c.HTTPTLSKey}, {"admin-", c.AdminTLSCert, c.AdminTLSKey},
+	} {
+		if (p.cert == "") != (p.key == "") {
+			bad(p.name+"tls-cert", p.cert, "--"+p.name+"tls-cert and --"+p.name+"tls-key go together")
+		}
+	}
+	if c.QueueLength < 0 {
+		bad("queue-length", strconv.Itoa(c.QueueLength), "it must be 0 or more")
+	}
+	if c.QueueTimeout <= 0 {
+		bad("queue-timeout", c.QueueTimeout.String(), "it must be more than 0, such as 10s")
+	}
+	if c.ShutdownGracePeriod < 0 {
+		bad("shutdown-grace-period", c.ShutdownGracePeriod.String(), "it must be 0 or more, such as 30s")
+	}
+	return errors.Join(problems...)
+}
+
+func validAddress(s string, leastPort int) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.Atoi(port)
+	return err == nil && n >= leastPort && n <= 65535
+}
+
+// publicAddress is the host:port that tokens carry, given the address that
+// the agents' listener got.
+func (c *Config) publicAddress(listening net.Addr) (string, error) {
+	if c.PublicAddress != "" {
+		return c.PublicAddress, nil
+	}
+	_, port, err := net.SplitHostPort(listening.String())
+	if err != nil {
+		return "", err
+	}
+	host, _, err := net.SplitHostPort(c.AgentListen)
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if host, err = os.Hostname(); err != nil {
+			return "", &SettingError{"public-address", "", "it is needed, since this machine's name can't be read: " + err.Error()}
+		}
+	}
+	return net.JoinHostPort(host, port), nil
+}

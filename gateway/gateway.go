@@ -1,0 +1,361 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"vcsagent/gateway/api"
+	"vcsagent/gateway/ca"
+	"vcsagent/gateway/store"
+	"vcsagent/metrics"
+	"vcsagent/transport"
+)
+
+const (
+	// callerHeaderBytes bounds a caller's header section, below what the carriers take.
+	callerHeaderBytes = transport.MaxHeaderBytes / 2
+	headerTimeout     = 10 * time.Second // for a caller to send its header section
+	idleTimeout       = 2 * time.Minute  // between requests on one of a caller's connections
+)
+
+// Gateway is a running gateway's parts, its listeners bound. Make it with [New].
+type Gateway struct {
+	cfg     Config
+	log     *slog.Logger
+	store   *store.Store
+	id      string // tells this gateway from others
+	metrics *metrics.Gateway
+	router  *router
+	agents  *transport.Listener
+	public  string // the address in tokens
+	pin     string // the own CA's SHA-256; "" with the operator's certificate
+
+	servers  []*server // callers, admin, metrics: in the order in which they stop
+	draining atomic.Bool
+}
+
+// server is one of the HTTP listeners.
+type server struct {
+	*http.Server
+	name     string
+	listener net.Listener
+}
+
+// New checks cfg, opens the store, makes or loads the CA and binds every
+// listener. Errors about a setting are [*SettingError]s.
+func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, id: rand.Text()}
+	if g.log == nil {
+		g.log = slog.Default()
+	}
+	defer func() {
+		if err != nil {
+			g.closeAll()
+		}
+	}()
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
+	}
+	if g.store, err = store.Open(ctx, filepath.Join(cfg.DataDir, "gateway.db")); err != nil {
+		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
+	}
+	created, err := api.EnsureAdminKey(ctx, g.store, cfg.DataDir)
+	if err != nil {
+		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
+	}
+	if created {
+		g.log.Info("made an admin key", "file", filepath.Join(cfg.DataDir, "admin-key"))
+	}
+	reg := metrics.NewRegistry("vcs_gateway", cfg.Version)
+	g.metrics = metrics.NewGateway(reg)
+	g.router = newRouter(cfg.QueueLength, cfg.QueueTimeout, g.metrics)
+	if err := g.listenForAgents(); err != nil {
+		return nil, err
+	}
+	return g, g.listenHTTP(reg)
+}
+
+// listenForAgents binds the agents' listener with the operator's certificate or
+// one under the gateway's own CA.
+func (g *Gateway) listenForAgents() error {
+	// Bound before the certificate is made, since the port may be part of what
+	// the tokens say; GetConfigForClient fills it in.
+	var config atomic.Pointer[tls.Config]
+	var err error
+	resetKey, err := g.resetKey()
+	if err != nil {
+		return err
+	}
+	g.agents, err = transport.Listen(g.cfg.AgentListen, transport.ListenConfig{
+		TLS:       &tls.Config{GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(config.Load(), h) }, SessionTicketsDisabled: true},
+		GatewayID: g.id, Software: g.cfg.Version, ResetKey: resetKey, Logger: g.log,
+		Authenticate: g.authenticate,
+		OnSession:    g.join,
+		OnRefused:    func(c transport.Carrier, _ error) { g.metrics.Refused.WithLabelValues(string(c)).Inc() },
+	})
+	if err != nil {
+		return &SettingError{"agent-listen", g.cfg.AgentListen, err.Error()}
+	}
+	if g.public, err = g.cfg.publicAddress(g.agents.Addr()); err != nil {
+		return err
+	}
+	if g.cfg.TLSCert != "" {
+		c, err := ca.LoadKeyPair(g.cfg.TLSCert, g.cfg.TLSKey, g.log)
+		if err != nil {
+			return &SettingError{"tls-cert", g.cfg.TLSCert, err.Error()}
+		}
+		config.Store(c)
+		return nil
+	}
+	own, err := ca.LoadOrCreate(g.cfg.DataDir)
+	if err != nil {
+		return &SettingError{"data-dir", g.cfg.DataDir, err.Error()}
+	}
+	host, _, err := net.SplitHostPort(g.public)
+	if err != nil {
+		return err
+	}
+	c, err := own.TLSConfig([]string{host})
+	if err != nil {
+		return &SettingError{"public-address", g.public, err.Error()}
+	}
+	g.pin = own.SHA256()
+	config.Store(c)
+	return nil
+}
+
+func certificate(c *tls.Config, h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c == nil {
+		return nil, errors.New("the gateway is still starting")
+	}
+	return c.GetCertificate(h)
+}
+
+// resetKey is kept over restarts, so that agents of a gateway that was killed
+// learn at once that their session is gone.
+func (g *Gateway) resetKey() ([sha256.Size]byte, error) {
+	path := filepath.Join(g.cfg.DataDir, "reset-key")
+	var key [sha256.Size]byte
+	b, err := os.ReadFile(path)
+	switch {
+	case err == nil && len(b) == len(key):
+		return [sha256.Size]byte(b), nil
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return key, &SettingError{"data-dir", g.cfg.DataDir, err.Error()}
+	}
+	rand.Read(key[:])
+	if err := store.WriteFile(path, key[:], 0o600); err != nil {
+		return key, &SettingError{"data-dir", g.cfg.DataDir, err.Error()}
+	}
+	return key, nil
+}
+
+// listenHTTP binds callers, admin and metrics.
+func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
+	g.servers = []*server{
+		{name: "http", Server: &http.Server{Handler: newCallers(newKeyring(g.store), g.router, g.log, g.metrics)}},
+		{name: "admin", Server: &http.Server{Handler: api.New(api.Config{Store: g.store, Token: g.tokenFor, Agents: g.agentsOf, Version: g.cfg.Version, Logger: g.log})}},
+		{name: "metrics", Server: &http.Server{Handler: metrics.Handler(reg, g.ready)}},
+	}
+	for _, s := range []struct{ name, addr, cert, key string }{
+		{"http", g.cfg.HTTPListen, g.cfg.HTTPTLSCert, g.cfg.HTTPTLSKey},
+		{"admin", g.cfg.AdminListen, g.cfg.AdminTLSCert, g.cfg.AdminTLSKey},
+		{"metrics", g.cfg.MetricsListen, "", ""},
+	} {
+		if s.addr == "" {
+			continue
+		}
+		srv := g.server(s.name)
+		srv.ReadHeaderTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = headerTimeout, idleTimeout, callerHeaderBytes
+		srv.ErrorLog = slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
+		l, err := net.Listen("tcp", s.addr)
+		if err != nil {
+			return &SettingError{s.name + "-listen", s.addr, err.Error()}
+		}
+		srv.listener = l
+		if s.cert != "" {
+			if srv.TLSConfig, err = ca.LoadKeyPair(s.cert, s.key, g.log); err != nil {
+				return &SettingError{s.name + "-tls-cert", s.cert, err.Error()}
+			}
+		}
+	}
+	return nil
+}
+
+func (g *Gateway) server(name string) *server {
+	for _, s := range g.servers {
+		if s.name == name {
+			return s
+		}
+	}
+	panic("gateway: no server named " + name)
+}
+
+// Run serves until ctx is done; then it isn't ready any more, takes no new
+// requests, lets those in flight end within the grace period and returns nil.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.store.Close()
+	failed := make(chan error, len(g.servers)+1)
+	var wg sync.WaitGroup
+	agentsCtx, endAgents := context.WithCancel(context.Background())
+	defer endAgents()
+	wg.Go(func() {
+		if err := g.agents.Serve(agentsCtx); err != nil {
+			failed <- err
+		}
+	})
+	for _, s := range g.servers {
+		if s.listener == nil {
+			continue
+		}
+		wg.Go(func() {
+			if err := s.serve(); !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", s.name, err)
+			}
+		})
+	}
+	if err := g.writeAdminAddress(); err != nil {
+		g.log.Warn("commands on this machine need --address: the admin listener's could not be written down", "error", err)
+	}
+	g.log.Info("serving", "version", g.cfg.Version, "agents", g.agents.Addr().String(), "public_address", g.public, "own_ca_sha256", g.pin,
+		"http", g.Addr("http"), "admin", g.Addr("admin"), "metrics", g.Addr("metrics"), "data_dir", g.cfg.DataDir, "gateway", g.id)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	g.drain()
+	endAgents()
+	g.server("metrics").Close() // last, so that probes and metrics tell of the drain
+	wg.Wait()
+	g.router.following.Wait()
+	g.log.Info("stopped")
+	return err
+}
+
+func (s *server) serve() error {
+	if s.TLSConfig != nil {
+		return s.ServeTLS(s.listener, "", "")
+	}
+	return s.Serve(s.listener)
+}
+
+// drain lets requests in flight end, within the grace period.
+func (g *Gateway) drain() {
+	g.draining.Store(true)
+	g.log.Info("shutting down: no new requests", "grace_period", g.cfg.ShutdownGracePeriod.Seconds())
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.ShutdownGracePeriod)
+	defer cancel()
+	for _, name := range []string{"http", "admin"} {
+		s := g.server(name)
+		if err := s.Shutdown(ctx); err != nil {
+			g.log.Warn("the grace period is over: cutting what is in flight", "listener", name)
+			s.Close()
+		}
+	}
+	// Callers are done: the agents lose nothing by being told last.
+	g.router.drainAll()
+}
+
+// AdminAddressFile is the file in the data folder that tells commands on the same
+// machine where the admin listener is.
+const AdminAddressFile = "admin-address"
+
+func (g *Gateway) writeAdminAddress() error {
+	addr := g.server("admin").listener.Addr().(*net.TCPAddr)
+	host := addr.IP.String()
+	if addr.IP.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if g.cfg.AdminTLSCert != "" {
+		scheme = "https"
+	}
+	url := scheme + "://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)) + "\n"
+	return store.WriteFile(filepath.Join(g.cfg.DataDir, AdminAddressFile), []byte(url), 0o600)
+}
+
+// closeAll undoes a start that failed half-way.
+func (g *Gateway) closeAll() {
+	for _, s := range g.servers {
+		if s.listener != nil {
+			s.listener.Close()
+		}
+	}
+	if g.agents != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		g.agents.Serve(ctx)
+	}
+	if g.store != nil {
+		g.store.Close()
+	}
+}
+
+// Addr is the address that a listener got: agents, http, admin or metrics.
+func (g *Gateway) Addr(name string) string {
+	if name == "agents" {
+		return g.agents.Addr().String()
+	}
+	if s := g.server(name); s.listener != nil {
+		return s.listener.Addr().String()
+	}
+	return ""
+}
+
+func (g *Gateway) ready() error {
+	if g.draining.Load() {
+		return errors.New("shutting down")
+	}
+	return nil
+}
+
+// authenticate decides on an agent by its pool and key.
+func (g *Gateway) authenticate(ctx context.Context, h transport.Hello) error {
+	if g.draining.Load() {
+		return &transport.Refusal{Code: transport.RefusedDraining, Sentence: "this gateway is shutting down"}
+	}
+	p, err := g.store.PoolByTokenKey(ctx, h.PoolID, store.HashOf(h.Key.Reveal()))
+	switch {
+	case err == nil:
+		g.router.pool(p.ID, p.Name)
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrWrongKey):
+		// One sentence for both: which pools exist is nobody's business.
+		return &transport.Refusal{Code: transport.RefusedUnauthorized, Sentence: "the token is for a pool that doesn't exist (any more), or its key was replaced: get a new token from the gateway's operator"}
+	}
+	return err
+}
+
+// join hands a new session to its pool, which authenticate has looked up.
+func (g *Gateway) join(s *transport.Session) {
+	p := g.router.find(s.Hello.PoolID)
+	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
+		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "tags", s.Hello.Tags)
+	p.join(s)
+	g.router.following.Go(func() {
+		<-s.Done()
+		g.log.Info("agent disconnected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "after", time.Since(s.Since).Seconds())
+	})
+}
+
+func (g *Gateway) tokenFor(p store.Pool, key transport.Secret) transport.Token {
+	return transport.Token{Host: g.public, PoolID: p.ID, Key: key, CASHA256: g.pin}
+}

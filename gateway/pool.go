@@ -1,0 +1,260 @@
+package gateway
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"vcsagent/metrics"
+	"vcsagent/transport"
+)
+
+var (
+	// errNoAgent: no agent of the pool is connected.
+	errNoAgent = errors.New("no agent of this pool is connected")
+	// errBusy: every stream is taken and the queue is full, or the wait was too long.
+	errBusy = errors.New("every stream of this pool's agents is busy")
+)
+
+// router holds the live sessions of every pool. Only pools that have or had a
+// session since the start are in it, so it is bounded by the pools that exist.
+type router struct {
+	queueLength int           // requests that may wait per pool
+	queueWait   time.Duration // how long each may
+	metrics     *metrics.Gateway
+
+	mu    sync.Mutex
+	pools map[string]*pool // by the pool's id
+
+	following sync.WaitGroup // one goroutine per live session
+}
+
+func newRouter(queueLength int, queueWait time.Duration, m *metrics.Gateway) *router {
+	return &router{queueLength: queueLength, queueWait: queueWait, metrics: m, pools: map[string]*pool{}}
+}
+
+// pool returns the live side of a pool, making it if there's none.
+func (rt *router) pool(id, name string) *pool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	p := rt.pools[id]
+	if p == nil {
+		p = &pool{
+			router: rt, name: name, members: map[*transport.Session]*member{}, waiters: list.New(),
+			queued: rt.metrics.QueueLength.WithLabelValues(name),
+		}
+		rt.pools[id] = p
+	}
+	return p
+}
+
+// find returns the live side of a pool, or nil if it never had a session.
+func (rt *router) find(id string) *pool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return rt.pools[id]
+}
+
+// pool is the live side of a pool: its sessions and the requests that wait.
+type pool struct {
+	router *router
+	name   string
+	queued prometheus.Gauge
+
+	mu      sync.Mutex
+	members map[*transport.Session]*member
+	waiters *list.List // of chan *member, first come first served
+}
+
+// member is a session with the number of its streams that are taken.
+type member struct {
+	session  *transport.Session
+	pool     *pool
+	busy     int       // guarded by pool.mu, as the rest
+	lastUsed time.Time // breaks ties between equally busy sessions
+	draining bool
+}
+
+func (m *member) free() bool { return !m.draining && m.busy < m.session.Hello.Parallelism }
+
+// join adds a session until it ends; it returns at once.
+func (p *pool) join(s *transport.Session) {
+	m := &member{session: s, pool: p}
+	gauge := p.router.metrics.Agents.WithLabelValues(p.name, string(s.Carrier))
+	p.mu.Lock()
+	p.members[s] = m
+	gauge.Inc()
+	p.handOut()
+	p.mu.Unlock()
+	p.router.following.Go(func() { p.follow(m, gauge) })
+}
+
+// follow watches a session to its end.
+func (p *pool) follow(m *member, gauge prometheus.Gauge) {
+	draining := m.session.Draining()
+	for {
+		select {
+		case <-draining:
+			draining = nil
+			p.mu.Lock()
+			m.draining = true
+			idle := m.busy == 0
+			p.mu.Unlock()
+			if idle {
+				m.session.Drained()
+			}
+		case <-m.session.Done():
+			p.mu.Lock()
+			delete(p.members, m.session)
+			gauge.Dec()
+			if len(p.members) == 0 {
+				p.turnAway()
+			}
+			p.mu.Unlock()
+			return
+		}
+	}
+}
+
+// acquire takes a stream of the least busy session, waiting for one in the pool's
+// queue. The caller gives it back with release. Errors: errNoAgent, errBusy, or
+// ctx's.
+func (p *pool) acquire(ctx context.Context) (*member, error) {
+	p.mu.Lock()
+	if len(p.members) == 0 {
+		p.mu.Unlock()
+		return nil, errNoAgent
+	}
+	if p.waiters.Len() == 0 {
+		if m := p.leastBusy(); m != nil {
+			p.take(m)
+			p.mu.Unlock()
+			return m, nil
+		}
+	}
+	if p.waiters.Len() >= p.router.queueLength {
+		p.mu.Unlock()
+		return nil, errBusy
+	}
+	turn := make(chan *member, 1)
+	place := p.waiters.PushBack(turn)
+	p.queued.Inc()
+	p.mu.Unlock()
+
+	patience := time.NewTimer(p.router.queueWait)
+	defer patience.Stop()
+	var err error
+	select {
+	case m := <-turn:
+		if m == nil {
+			return nil, errNoAgent
+		}
+		return m, nil
+	case <-patience.C:
+		err = errBusy
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	p.mu.Lock()
+	select {
+	case m := <-turn: // it came in the last moment: left the queue already
+		p.mu.Unlock()
+		if m != nil {
+			m.release()
+		}
+	default:
+		p.waiters.Remove(place)
+		p.queued.Dec()
+		p.mu.Unlock()
+	}
+	return nil, err
+}
+
+// release gives a stream back, to the first that waits if there's one.
+func (m *member) release() {
+	p := m.pool
+	p.mu.Lock()
+	m.busy--
+	drained := m.draining && m.busy == 0
+	p.handOut()
+	p.mu.Unlock()
+	if drained {
+		m.session.Drained()
+	}
+}
+
+// handOut serves waiters while streams are free. p.mu is held.
+func (p *pool) handOut() {
+	for p.waiters.Len() > 0 {
+		m := p.leastBusy()
+		if m == nil {
+			return
+		}
+		p.take(m)
+		p.pop() <- m
+	}
+}
+
+// turnAway tells every waiter that the last agent has gone. p.mu is held.
+func (p *pool) turnAway() {
+	for p.waiters.Len() > 0 {
+		p.pop() <- nil
+	}
+}
+
+func (p *pool) pop() chan *member {
+	p.queued.Dec()
+	return p.waiters.Remove(p.waiters.Front()).(chan *member)
+}
+
+func (p *pool) take(m *member) {
+	m.busy++
+	m.lastUsed = time.Now()
+}
+
+// leastBusy returns the session with the smallest share of its streams taken,
+// among equals the one that rested longest, or nil if none is free. p.mu is held.
+func (p *pool) leastBusy() *member {
+	var best *member
+	for _, m := range p.members {
+		if !m.free() {
+			continue
+		}
+		if best == nil {
+			best = m
+			continue
+		}
+		// Compared as fractions: busy/parallelism.
+		a, b := m.busy*best.session.Hello.Parallelism, best.busy*m.session.Hello.Parallelism
+		if a < b || a == b && m.lastUsed.Before(best.lastUsed) {
+			best = m
+		}
+	}
+	return best
+}
+
+// drainAll asks every agent to dial anew.
+func (rt *router) drainAll() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for _, p := range rt.pools {
+		for _, m := range p.snapshot() {
+			m.session.Drain()
+		}
+	}
+}
+
+// snapshot copies the pool's members as they are at one moment.
+func (p *pool) snapshot() []member {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]member, 0, len(p.members))
+	for _, m := range p.members {
+		out = append(out, *m)
+	}
+	return out
+}

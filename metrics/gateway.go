@@ -1,0 +1,29 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Gateway is the gateway's metrics.
+type Gateway struct {
+	Agents      *prometheus.GaugeVec     // pool, carrier: live sessions
+	Requests    *prometheus.CounterVec   // pool ("" if none was found), code, outcome
+	Duration    *prometheus.HistogramVec // pool: seconds, whole request
+	QueueLength *prometheus.GaugeVec     // pool: requests that wait for a stream
+	Bytes       *prometheus.CounterVec   // direction
+	Refused     *prometheus.CounterVec   // carrier: connections to the agents' listener that got no session
+}
+
+// NewGateway makes the gateway's metrics and registers them.
+func NewGateway(reg prometheus.Registerer) *Gateway {
+	m := &Gateway{
+		Agents:   gauge("vcs_gateway_agents", "Live sessions of agents.", "pool", "carrier"),
+		Requests: counter("vcs_gateway_requests_total", "Callers' requests by pool, status and outcome.", "pool", "code", "outcome"),
+		Duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "vcs_gateway_request_duration_seconds", Help: "Time from a request's arrival at the gateway to the end of its answer.", Buckets: durationBuckets,
+		}, []string{"pool"}),
+		QueueLength: gauge("vcs_gateway_queue_length", "Requests that wait for a free stream.", "pool"),
+		Bytes:       counter("vcs_gateway_bytes_total", "Bytes of bodies, in: towards the VCS, out: towards the caller.", "direction"),
+		Refused:     counter("vcs_gateway_refused_connections_total", "Connections to the agents' listener that got no session.", "carrier"),
+	}
+	reg.MustRegister(m.Agents, m.Requests, m.Duration, m.QueueLength, m.Bytes, m.Refused)
+	return m
+}
