@@ -91,7 +91,7 @@ func refuseAsUsage(cmd *cobra.Command) {
 		}
 	}
 	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error { return Usage(check(cmd, args)) }
+		cmd.Args = func(cmd *cobra.Command, args []string) error { return Usage(quoteShort(check(cmd, args), args)) }
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return Usage(flagSentence(cmd, err)) })
 	for _, sub := range cmd.Commands() {
@@ -99,8 +99,7 @@ func refuseAsUsage(cmd *cobra.Command) {
 	}
 }
 
-// noArguments is the argument check of commands with others below them. Its error shortens what it quotes:
-// a token that was pasted without its flag must not end up in a terminal's log.
+// noArguments is the argument check of commands with others below them.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -112,7 +111,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 			names = append(names, sub.Name())
 		}
 	}
-	if near := Nearest(args[0], names); near != "" {
+	if near := nearest(args[0], names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", cmd.CommandPath()+" "+near)
 	}
 	return fmt.Errorf("%q is not a command of %s: %s", shorten(args[0]), cmd.CommandPath(), hint)
@@ -144,10 +143,23 @@ func flagSentence(cmd *cobra.Command, err error) error {
 		}
 	})
 	hint := fmt.Sprintf("see %q", cmd.CommandPath()+" --help")
-	if near := Nearest(name, names); near != "" {
+	if near := nearest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean --%s?", near)
 	}
 	return fmt.Errorf("%s is not a flag of %s: %s", shorten(given), cmd.CommandPath(), hint)
+}
+
+// quoteShort shortens the arguments that err quotes: a token that was pasted
+// without its flag must not end up in a terminal's log.
+func quoteShort(err error, args []string) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, a := range args {
+		text = strings.ReplaceAll(text, a, shorten(a))
+	}
+	return errors.New(text)
 }
 
 // shorten keeps what is longer than any name of ours from being printed whole.

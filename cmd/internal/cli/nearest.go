@@ -6,10 +6,10 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// Nearest returns the candidate that given was probably meant to be, for a "did
+// nearest returns the candidate that given was probably meant to be, for a "did
 // you mean", or "" if none is near: two letters may differ, which is two swapped
 // ones, or a third of a long name.
-func Nearest(given string, candidates []string) string {
+func nearest(given string, candidates []string) string {
 	given = strings.ToLower(strings.ReplaceAll(given, "_", "-"))
 	best, bestDistance := "", 0
 	for _, c := range candidates {

@@ -52,7 +52,7 @@ func (s *Settings) withSource(p error) error {
 		return p
 	}
 	if src := s.sources[name]; src != "" {
-		return fmt.Errorf("%w (set in %s)", p, src)
+		return fmt.Errorf("%w (from %s)", p, src)
 	}
 	if v := s.variable(name); v != "" {
 		return fmt.Errorf("%w (environment: %s)", p, v)

@@ -131,10 +131,6 @@ func (s *Settings) Load(cmd *cobra.Command) error {
 	return errors.Join(problems...)
 }
 
-// Given reports whether a setting has a value from anywhere but its default.
-// Call it after Load.
-func (s *Settings) Given(name string) bool { return s.sources[name] != "" }
-
 // loadFile gives v the values of the file that config names, if any, and
 // returns each key's place in it.
 func (s *Settings) loadFile(cmd *cobra.Command, v *viper.Viper) (lines map[string]string, err error) {

@@ -134,9 +134,9 @@ func TestEveryProblemIsToldAtOnceWithItsPlace(t *testing.T) {
 		file string
 		want string // stderr less the hint
 	}{
-		{"flag", []string{"--count=many"}, nil, "", "prog: --count is \"many\": it must be a whole number (set in the command line)\n"},
-		{"variable", nil, map[string]string{"PROG_VERBOSE": "yes"}, "", "prog: --verbose is \"yes\": it must be true or false (set in PROG_VERBOSE)\n"},
-		{"file", nil, nil, "\nwait-for: 60\n", "prog: --wait-for is \"60\": it must be a duration with a unit, such as 30s, 1m30s or 500ms (set in prog.yaml, line 2)\n"},
+		{"flag", []string{"--count=many"}, nil, "", "prog: --count is \"many\": it must be a whole number (from the command line)\n"},
+		{"variable", nil, map[string]string{"PROG_VERBOSE": "yes"}, "", "prog: --verbose is \"yes\": it must be true or false (from PROG_VERBOSE)\n"},
+		{"file", nil, nil, "\nwait-for: 60\n", "prog: --wait-for is \"60\": it must be a duration with a unit, such as 30s, 1m30s or 500ms (from prog.yaml, line 2)\n"},
 		{"unknown key", nil, nil, "cuont: 1", "prog: prog.yaml, line 1: cuont is not a setting: did you mean count?\n"},
 		{"unknown key like none", nil, nil, "zebra: 1", "prog: prog.yaml, line 1: zebra is not a setting\n"},
 		{"a key's case counts", nil, nil, "Count: 1", "prog: prog.yaml, line 1: Count is not a setting: did you mean count?\n"},
@@ -144,15 +144,15 @@ func TestEveryProblemIsToldAtOnceWithItsPlace(t *testing.T) {
 		{"twice", nil, nil, "count: 1\ncount: 2", "prog: prog.yaml, line 2: count is set again (first in line 1)\n"},
 		{"no value", nil, nil, "name:\n", "prog: prog.yaml, line 1: name has no value: give it one, or take the line out\n"},
 		{"a mapping", nil, nil, "name: {a: b}", "prog: prog.yaml, line 1: name takes a value or a list, not settings of its own\n"},
-		{"a list for one value", nil, nil, "name: [a]", "prog: --name: it takes one value, not a list (set in prog.yaml, line 1)\n"},
+		{"a list for one value", nil, nil, "name: [a]", "prog: --name: it takes one value, not a list (from prog.yaml, line 1)\n"},
 		{"a list of lists", nil, nil, "groups:\n- a\n- [b]\n", "prog: prog.yaml, line 1: groups must be a list of plain values, and line 3 is none\n"},
-		{"only the check's problem", []string{"--count=0"}, nil, "", "prog: --count is \"0\": it must be 1 or more (set in the command line)\n"},
+		{"only the check's problem", []string{"--count=0"}, nil, "", "prog: --count is \"0\": it must be 1 or more (from the command line)\n"},
 		{"all", []string{"--count=x"}, map[string]string{"PROG_VERBOSE": "2"}, "wait-for: soon\nnmae: a\n",
 			"prog: 4 problems:\n" +
-				"  --count is \"x\": it must be a whole number (set in the command line)\n" +
+				"  --count is \"x\": it must be a whole number (from the command line)\n" +
 				"  prog.yaml, line 2: nmae is not a setting: did you mean name?\n" +
-				"  --verbose is \"2\": it must be true or false (set in PROG_VERBOSE)\n" +
-				"  --wait-for is \"soon\": it must be a duration with a unit, such as 30s, 1m30s or 500ms (set in prog.yaml, line 1)\n"},
+				"  --verbose is \"2\": it must be true or false (from PROG_VERBOSE)\n" +
+				"  --wait-for is \"soon\": it must be a duration with a unit, such as 30s, 1m30s or 500ms (from prog.yaml, line 1)\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			for k, v := range tc.env {
@@ -210,7 +210,7 @@ func TestCommandLineMistakes(t *testing.T) {
 		{[]string{"version", "now"}, "prog: unknown command \"now\" for \"prog version\"\n"},
 		{[]string{"gret"}, "prog: \"gret\" is not a command of prog: did you mean \"prog greet\"?\n"},
 		{[]string{secret}, "prog: \"eyJob3N0…\" is not a command of prog: settings are given as flags, see \"prog --help\"\n"},
-		{[]string{"greet", "--count=" + secret}, "prog: --count is \"eyJob3N0…\": it must be a whole number (set in the command line)\n"},
+		{[]string{"greet", "--count=" + secret}, "prog: --count is \"eyJob3N0…\": it must be a whole number (from the command line)\n"},
 	} {
 		code, out, stderr := runProgram(t, tc.args...)
 		want := tc.want + "Run \"prog --help\" for all settings.\n"

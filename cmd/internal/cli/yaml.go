@@ -130,7 +130,7 @@ func scalar(n *yaml.Node) (string, error) {
 }
 
 func didYouMean(given string, known []string) string {
-	if near := Nearest(given, known); near != "" {
+	if near := nearest(given, known); near != "" {
 		return fmt.Sprintf(": did you mean %s?", near)
 	}
 	return ""
