@@ -1,0 +1,7 @@
+package main
+
+// What the tests use of this package.
+var (
+	Main       = main
+	NewCommand = newCommand
+)
