@@ -48,6 +48,9 @@ func New(cfg Config) (*Agent, error) {
 	if a.log == nil {
 		a.log = slog.Default()
 	}
+	if a.cfg.TransportLogger == nil {
+		a.cfg.TransportLogger = a.log
+	}
 	var err error
 	if a.token, err = transport.ParseToken(cfg.Token.Reveal()); err != nil {
 		return nil, err // Validate has read it already
@@ -148,6 +151,9 @@ func (a *Agent) serveHealth(wg *sync.WaitGroup) (stop func(), err error) {
 	}
 	l, err := net.Listen("tcp", a.cfg.MetricsListen)
 	if err != nil {
+		if oe, ok := errors.AsType[*net.OpError](err); ok {
+			err = oe.Err // the address is told already
+		}
 		return nil, &SettingError{"metrics-listen", a.cfg.MetricsListen, err.Error()}
 	}
 	srv := &http.Server{

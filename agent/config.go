@@ -33,7 +33,6 @@ type Config struct {
 	Parallelism        int              // numbered streams, 1 to transport.MaxParallelism
 	Transport          transport.Mode   // how to reach the gateway; "" means auto
 	DebugPrintAll      bool             // log every request and response, secrets masked
-	TransportDebug     bool             // log the transport's own detail, whatever Logger's level
 
 	CACert        string // base64 of a PEM bundle that the VCS's certificate may chain to, beside the system's roots; "" adds none
 	CACertFile    string // the same from a PEM file; "" adds none
@@ -49,6 +48,8 @@ type Config struct {
 
 	Version string       // the software's version, for the hello and the build metric
 	Logger  *slog.Logger // where lifecycle and request lines go; nil means slog.Default()
+
+	TransportLogger *slog.Logger // where the transport's own detail goes, at debug level; nil means Logger
 
 	// Report is called with panics and fatal errors for an error tracker;
 	// nil reports nowhere. It must not block for long.

@@ -24,7 +24,7 @@ const (
 // one has drained.
 func (a *Agent) keepConnected(ctx context.Context) {
 	dialer := &transport.Dialer{
-		Mode: a.cfg.Transport, TLS: a.tls, Proxy: proxyForGateway(), Parallelism: a.cfg.Parallelism, Logger: a.log,
+		Mode: a.cfg.Transport, TLS: a.tls, Proxy: proxyForGateway(), Parallelism: a.cfg.Parallelism, Logger: a.cfg.TransportLogger,
 	}
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()

@@ -25,13 +25,12 @@ import (
 
 // The codes of answers that the agent makes itself.
 const (
-	codeDenied       = "denied"           // 403: the allowlist says no
-	codeTooLarge     = "body_too_large"   // 413: a body that a rule must inspect is over the bound
-	codeUnreachable  = "vcs_unreachable"  // 502: no answer came from the VCS
-	codeTimeout      = "vcs_timeout"      // 504: no answer came in time
-	codeForeign      = "foreign_redirect" // 502: the VCS redirects to another host
-	codeInternal     = "internal"         // 500: a fault of the agent's own
-	codeBodyUnusable = "body_unreadable"  // 400: a body that a rule must inspect broke off
+	codeDenied         = "denied"           // 403: the allowlist says no; 413: to a body too large to inspect
+	codeUnreachable    = "vcs_unreachable"  // 502: no answer came from the VCS
+	codeTimeout        = "vcs_timeout"      // 504: no answer came in time
+	codeForeign        = "foreign_redirect" // 502: the VCS redirects to another host
+	codeInternal       = "internal"         // 500: a fault of the agent's own
+	codeBodyUnreadable = "body_unreadable"  // 400: a body that a rule must inspect broke off
 
 	// statusCancelled is logged when the caller went away before the answer
 	// (as other proxies log it; it is never sent).
@@ -149,16 +148,14 @@ func (h *handler) answer(c *call, r *http.Request) {
 // inspect reads a body that a rule must see, lets the policy decide on it and
 // puts what is to be sent in its place. It reports whether the call goes on.
 func (h *handler) inspect(c *call, r *http.Request) bool {
-	body, err := io.ReadAll(io.LimitReader(r.Body, allow.MaxBodyBytes+1))
-	switch {
-	case err != nil:
-		c.failure = err
-		h.problem(c, r, transport.Problem{Status: http.StatusBadRequest, Code: codeBodyUnusable, Detail: "The request's body broke off."})
-		return false
-	case len(body) > allow.MaxBodyBytes:
-		h.problem(c, r, transport.Problem{Status: http.StatusRequestEntityTooLarge, Code: codeTooLarge,
-			Detail: fmt.Sprintf("The body of this call is inspected and may have at most %d bytes.", allow.MaxBodyBytes)})
-		return false
+	var body []byte
+	if r.ContentLength != 0 {
+		var err error
+		if body, err = io.ReadAll(io.LimitReader(r.Body, allow.MaxBodyBytes+1)); err != nil {
+			c.failure = err
+			h.problem(c, r, transport.Problem{Status: http.StatusBadRequest, Code: codeBodyUnreadable, Detail: "The request's body broke off."})
+			return false
+		}
 	}
 	c.decision, body = h.policy.CheckBody(c.decision, r.Header, body)
 	if !c.decision.Allowed {
@@ -175,7 +172,11 @@ func (h *handler) inspect(c *call, r *http.Request) bool {
 func (h *handler) deny(c *call, r *http.Request) {
 	d := c.decision
 	h.metrics.Denied.WithLabelValues(string(d.Reason)).Inc()
-	h.problem(c, r, transport.Problem{Status: http.StatusForbidden, Code: codeDenied, Reason: string(d.Reason), Nearest: d.Nearest, Detail: sentence(d.Detail)})
+	p := transport.Problem{Status: http.StatusForbidden, Code: codeDenied, Reason: string(d.Reason), Nearest: d.Nearest, Detail: sentence(d.Detail)}
+	if d.Reason == allow.BodyTooLarge {
+		p.Status = http.StatusRequestEntityTooLarge
+	}
+	h.problem(c, r, p)
 }
 
 // sentence gives a phrase of the log the form of the other answers' details.
@@ -211,6 +212,9 @@ func (h *handler) rewrite(pr *httputil.ProxyRequest) {
 	c := callOf(pr.In)
 	out := pr.Out
 	out.Header = h.policy.Header(pr.Out.Header)
+	if t := c.decision.ContentType; t != "" {
+		out.Header.Set("Content-Type", t) // the one that was checked
+	}
 	out.Header.Set(transport.RequestIDHeader, c.id)
 	if h.identity {
 		out.Header.Set("Accept-Encoding", "identity")

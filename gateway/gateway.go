@@ -112,7 +112,7 @@ func (g *Gateway) listenForAgents() error {
 		OnRefused:    func(c transport.Carrier, _ error) { g.metrics.Refused.WithLabelValues(string(c)).Inc() },
 	})
 	if err != nil {
-		return &SettingError{"agent-listen", g.cfg.AgentListen, err.Error()}
+		return bindError("agent-listen", g.cfg.AgentListen, err)
 	}
 	if g.public, err = g.cfg.publicAddress(g.agents.Addr()); err != nil {
 		return err
@@ -188,7 +188,7 @@ func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 		srv.ErrorLog = slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 		l, err := net.Listen("tcp", s.addr)
 		if err != nil {
-			return &SettingError{s.name + "-listen", s.addr, err.Error()}
+			return bindError(s.name+"-listen", s.addr, err)
 		}
 		srv.listener = l
 		if s.cert != "" {
@@ -198,6 +198,14 @@ func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 		}
 	}
 	return nil
+}
+
+// bindError says why an address can't be listened on, without naming it twice.
+func bindError(setting, addr string, err error) error {
+	if oe, ok := errors.AsType[*net.OpError](err); ok {
+		err = oe.Err
+	}
+	return &SettingError{setting, addr, err.Error()}
 }
 
 func (g *Gateway) server(name string) *server {

@@ -77,13 +77,18 @@ func maskURLError(err error) error {
 func (d *Dialer) dialOne(ctx context.Context, c Carrier, addr string, proxyURL *url.URL, why string) (*Link, error) {
 	var l *Link
 	var err error
+	began := time.Now()
+	defer func() {
+		d.logger().Debug("dialled the gateway", "carrier", c, "address", addr, "proxy", MaskProxy(proxyURL), "took", time.Since(began).Seconds(), "error", err)
+	}()
 	if c == QUIC {
 		l, err = d.dialQUIC(ctx, addr)
 	} else {
 		l, err = d.dialTCP(ctx, addr, proxyURL)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c, err)
+		err = fmt.Errorf("%s: %w", c, err)
+		return nil, err
 	}
 	l.Why = why
 	l.logger = d.logger()

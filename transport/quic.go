@@ -79,7 +79,7 @@ func (d *Dialer) dialQUIC(ctx context.Context, addr string) (*Link, error) {
 	l := &Link{Carrier: QUIC, Remote: remote.String()}
 	l.close = func() error { return conn.CloseWithError(h3NoError, "") }
 	l.serve = func(h http.Handler) error {
-		srv := &http3.Server{Handler: h3Handler{h}, MaxHeaderBytes: MaxHeaderBytes, Logger: l.logger}
+		srv := &http3.Server{Handler: h3Handler{h}, MaxHeaderBytes: MaxHeaderBytes} // no Logger: it would write whole targets
 		err := srv.ServeQUICConn(conn)
 		conn.CloseWithError(h3NoError, "")
 		tr.Close()

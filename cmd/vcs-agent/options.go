@@ -75,7 +75,10 @@ func (o *options) config(cmd *cobra.Command, s *cli.Settings) (agent.Config, err
 	o.agent.Version = cli.Version()
 	o.agent.Logger = logger
 	o.agent.Metadata = metadata(env)
-	o.agent.TransportDebug = transportDebug(env)
+	if transportDebug(env) {
+		// The format has been checked with the logger above.
+		o.agent.TransportLogger, _ = cli.Log{Level: "debug", Format: o.log.Format}.Logger(cmd.OutOrStdout())
+	}
 
 	rest := errors.Join(
 		o.validate(),
