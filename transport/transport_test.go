@@ -35,7 +35,6 @@ func TestMain(m *testing.M) {
 type authority struct {
 	tls *tls.Config
 	pin string
-	pem []byte
 }
 
 var testAuthority = sync.OnceValue(func() authority { return newAuthority("127.0.0.1") })

@@ -7,6 +7,10 @@ import (
 	"context"
 	"os"
 
+	// Public roots for where the system has none, as in an image from scratch;
+	// a system's own take precedence.
+	_ "golang.org/x/crypto/x509roots/fallback"
+
 	"vcsagent/agent"
 	"vcsagent/cmd/internal/cli"
 )
