@@ -10,15 +10,21 @@ package stack
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +43,8 @@ type Options struct {
 	GatewayIn   *servers.Namespace // where it runs
 	VCS         http.Handler       // nil means a samplevcs.VCS
 	VCSIP       string             // what the VCS listens on; "" means 127.0.0.1
+	VCSIn       *servers.Namespace // where it listens
+	VCSTLS      *tls.Config        // its certificate; nil means plain HTTP
 }
 
 // Stack is a gateway with a pool, a caller's key, and a VCS.
@@ -46,6 +54,8 @@ type Stack struct {
 	VCSURL  string         // the base endpoint
 	Token   string         // the pool's token
 	Key     string         // a key that may call the pool
+
+	client *http.Client // in the gateway's network
 }
 
 // Gateway is a running gateway and the addresses its listeners got.
@@ -62,7 +72,7 @@ type Gateway struct {
 // New starts a gateway, makes a pool and a key, and starts the VCS.
 func New(t testing.TB, o Options) *Stack {
 	t.Helper()
-	s := &Stack{}
+	s := &Stack{client: newClient(o.GatewayIn)}
 	var handler http.Handler = o.VCS
 	if handler == nil {
 		vcs, err := samplevcs.New(t.TempDir())
@@ -71,31 +81,39 @@ func New(t testing.TB, o Options) *Stack {
 		}
 		s.VCS, handler = vcs, vcs
 	}
-	s.VCSURL = serveVCS(t, handler, o.VCSIP)
+	s.VCSURL = serveVCS(t, handler, o)
 	s.Gateway = startGateway(t, o)
 	s.Token = s.Gateway.Command(t, "pool", "create", Pool)
 	s.Key = s.Gateway.Command(t, "key", "create", "caller", "--pool", Pool)
 	return s
 }
 
-func serveVCS(t testing.TB, h http.Handler, ip string) string {
+func serveVCS(t testing.TB, h http.Handler, o Options) string {
 	t.Helper()
+	ip := o.VCSIP
 	if ip == "" {
 		ip = "127.0.0.1"
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	l, err := o.VCSIn.Listen("tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := httptest.NewUnstartedServer(h)
 	srv.Listener.Close()
 	srv.Listener = l
-	srv.Start()
+	scheme := "http"
+	if o.VCSTLS != nil {
+		scheme, srv.TLS = "https", o.VCSTLS
+		srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of refused certificates, which tests provoke
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
 	t.Cleanup(func() {
 		srv.CloseClientConnections()
 		srv.Close()
 	})
-	return "http://" + l.Addr().String()
+	return scheme + "://" + l.Addr().String()
 }
 
 func startGateway(t testing.TB, o Options) *Gateway {
@@ -147,6 +165,8 @@ func (g *Gateway) Command(t testing.TB, args ...string) string {
 type Agent struct {
 	*Process
 	Metrics string // host:port of /metrics, /livez and /readyz
+
+	client *http.Client // in the agent's network
 }
 
 // AgentOptions shape an agent. The zero value is one with the pool's token in the
@@ -155,6 +175,9 @@ type AgentOptions struct {
 	Args []string
 	Env  []string
 	In   *servers.Namespace
+	// Hosts are names and the addresses that the agent finds for them, in a mount
+	// namespace of its own, beside those in the system's /etc/hosts.
+	Hosts map[string]string
 }
 
 // StartAgent starts an agent of the pool with more flags and waits until it is
@@ -171,9 +194,52 @@ func (s *Stack) LaunchAgent(t testing.TB, o AgentOptions) *Agent {
 	t.Helper()
 	env := append([]string{"SPACELIFT_VCS_AGENT_POOL_TOKEN=" + s.Token}, o.Env...)
 	args := append([]string{"--target-base-endpoint", s.VCSURL, "--vendor", "gitlab", "--metrics-listen", "127.0.0.1:0"}, o.Args...)
-	a := &Agent{Process: start(t, o.In, "vcs-agent", env, args...)}
+	a := &Agent{Process: &Process{servers.Start(t, o.In, agentCommand(t, o.Hosts, env, args))}, client: newClient(o.In)}
 	a.Metrics = a.Await(t, "serving metrics and health").String("address")
 	return a
+}
+
+// withHosts, in a mount namespace, puts a copy of /etc/hosts in place and becomes
+// the command that follows.
+const withHosts = `mount --bind "$1" /etc/hosts && shift && exec "$@"`
+
+func agentCommand(t testing.TB, hosts map[string]string, env, args []string) *exec.Cmd {
+	t.Helper()
+	cmd := command(t, "vcs-agent", env, args...)
+	if len(hosts) == 0 {
+		return cmd
+	}
+	text, err := os.ReadFile("/etc/hosts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ip := range hosts {
+		text = fmt.Appendf(text, "\n%s %s\n", ip, name)
+	}
+	file := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wrapped := exec.Command("/bin/sh", append([]string{"-c", withHosts, "sh", file}, cmd.Args...)...)
+	wrapped.Env = cmd.Env
+	wrapped.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	return wrapped
+}
+
+// Ask sends a GET to the agent's metrics listener, such as for /readyz, and
+// returns the status and the body.
+func (a *Agent) Ask(t testing.TB, path string) (status int, body string) {
+	t.Helper()
+	resp, err := a.client.Get("http://" + a.Metrics + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
 }
 
 // URL is a path's URL in the path form.
@@ -210,7 +276,7 @@ func (s *Stack) Request(t testing.TB, method, path string) *http.Request {
 // Do sends a request as it is, following no redirect.
 func (s *Stack) Do(t testing.TB, req *http.Request) *http.Response {
 	t.Helper()
-	resp, err := client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,10 +284,13 @@ func (s *Stack) Do(t testing.TB, req *http.Request) *http.Response {
 	return resp
 }
 
-// client asks for nothing by itself and keeps no connection over tests.
-var client = &http.Client{
-	Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+// newClient returns a client in a namespace that asks for nothing by itself and
+// keeps no connection over tests.
+func newClient(in *servers.Namespace) *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true, DialContext: in.Dial},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 // Process is a running program that logs JSON lines.
@@ -232,9 +301,14 @@ var cleanEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 
 func start(t testing.TB, in *servers.Namespace, program string, env []string, args ...string) *Process {
 	t.Helper()
+	return &Process{servers.Start(t, in, command(t, program, env, args...))}
+}
+
+func command(t testing.TB, program string, env []string, args ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(servers.Binary(t, program), args...)
 	cmd.Env = append(slices.Clone(cleanEnv), env...)
-	return &Process{servers.Start(t, in, cmd)}
+	return cmd
 }
 
 // Line is a line of a process's log.
