@@ -18,3 +18,46 @@ build: ## build bin/vcs-agent and bin/vcs-gateway
 demo: build ## show the whole path here; ONCE=1 exits after the calls, TARGET=URL VENDOR=… uses your VCS
 	@command -v git >/dev/null && command -v curl >/dev/null || ./test/setup.sh
 	@ONCE='$(ONCE)' TARGET='$(TARGET)' VENDOR='$(VENDOR)' go run ./test/demo
+
+# Packages that start the real programs and measure time run by themselves,
+# so that nothing else takes their processors.
+PROCESS_PKGS := ./test/e2e ./test/network ./test/docs
+TEST := go test -race -shuffle=on -timeout 30m
+
+.PHONY: test
+test: setup build lint ## install what the tests need, run everything
+	$(TEST) $$(go list ./... | grep -v -F -x $(foreach p,$(PROCESS_PKGS),-e vcsagent/$(p:./%=%)))
+	$(TEST) -p 1 $(PROCESS_PKGS)
+	cd test/helm && $(TEST) ./...
+	$(MAKE) fuzz FUZZTIME=10s
+	$(MAKE) demo ONCE=1
+
+.PHONY: test-long
+test-long: setup build lint ## the same with larger numbers
+	VCSAGENT_LONG=1 $(TEST) -p 1 -count 1 ./...
+	cd test/helm && $(TEST) -count 1 ./...
+	$(MAKE) fuzz FUZZTIME=2m
+
+.PHONY: setup
+setup: ## install what the tests need from Debian's packages
+	./test/setup.sh
+
+.PHONY: lint
+lint: ## formatting, vet, staticcheck, tidy modules
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }
+	go vet ./...
+	go tool -modfile=test/lint/go.mod staticcheck ./...
+	go mod tidy -diff
+
+FUZZTIME ?= 30s
+.PHONY: fuzz
+fuzz: ## each fuzz test for FUZZTIME
+	@set -e; for pkg in ./allow ./transport; do \
+	  for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: build ## the whole path beside a chain of two plain reverse proxies
+	go run ./test/bench
