@@ -186,6 +186,7 @@ func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 		srv := g.server(s.name)
 		srv.ReadHeaderTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = headerTimeout, idleTimeout, callerHeaderBytes
 		srv.ErrorLog = slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
+		srv.DisableGeneralOptionsHandler = true // "OPTIONS *" is refused and logged like any other target
 		l, err := net.Listen("tcp", s.addr)
 		if err != nil {
 			return bindError(s.name+"-listen", s.addr, err)
