@@ -25,6 +25,7 @@ const (
 func (a *Agent) keepConnected(ctx context.Context) {
 	dialer := &transport.Dialer{
 		Mode: a.cfg.Transport, TLS: a.tls, Proxy: proxyForGateway(), Parallelism: a.cfg.Parallelism, Logger: a.cfg.TransportLogger,
+		OnFailed: func(c transport.Carrier, _ error) { a.metrics.Connects.WithLabelValues(string(c), "failed").Inc() },
 	}
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()
@@ -66,7 +67,6 @@ func retryWait(err error, failures int) time.Duration {
 func (a *Agent) connectOnce(ctx context.Context, dialer *transport.Dialer) error {
 	link, err := dialer.Dial(ctx, a.token.Host)
 	if err != nil {
-		a.metrics.Connects.WithLabelValues(a.triedCarrier(), "failed").Inc()
 		return err
 	}
 	carrier := string(link.Carrier)
@@ -119,15 +119,6 @@ func (a *Agent) drain(drain chan<- struct{}, drained <-chan struct{}, cut func()
 		a.log.Warn("the grace period is over: cutting the requests in flight", "in_flight", a.handler.inFlight.Load())
 		cut()
 	}
-}
-
-// triedCarrier labels a failed attempt: auto has tried both, and counts as the
-// one it prefers.
-func (a *Agent) triedCarrier() string {
-	if a.cfg.Transport == transport.ModeTCP {
-		return string(transport.TCP)
-	}
-	return string(transport.QUIC)
 }
 
 func (a *Agent) hello() transport.Hello {

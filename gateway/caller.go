@@ -72,7 +72,6 @@ type call struct {
 	queued  time.Duration // waiting for a stream
 	first   time.Duration // from the start to the answer's header
 	code    string        // of an answer that we or the agent made; "" if the VCS answered
-	outcome string        // see the constants in accesslog.go
 	failure error         // for the log only
 	told    told
 }

@@ -34,6 +34,10 @@ type Dialer struct {
 	// Parallelism is the most requests that come at once, 1 to MaxParallelism; it
 	// sizes the credit given to the gateway.
 	Parallelism int
+	// OnFailed is called for each carrier that was tried and didn't come up, not
+	// for one that merely lost the race. It may be called from several
+	// goroutines at once. May be nil.
+	OnFailed func(Carrier, error)
 	// Logger gets the transport's detail at debug level; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -88,6 +92,9 @@ func (d *Dialer) dialOne(ctx context.Context, c Carrier, addr string, proxyURL *
 	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", c, err)
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			d.failed(c, err)
+		}
 		return nil, err
 	}
 	l.Why = why
@@ -155,6 +162,7 @@ func (d *Dialer) race(ctx context.Context, addr string) (*Link, error) {
 			cancel()
 			discard(nil, quicDone)
 			tcp.Why = fmt.Sprintf("QUIC was not up within %s: UDP to %s seems to be blocked", quicWait, addr)
+			d.failed(QUIC, errors.New(tcp.Why))
 			return tcp, nil
 		case quicErr != nil && tcpErr != nil:
 			return nil, errors.Join(quicErr, tcpErr)
@@ -196,6 +204,12 @@ func (d *Dialer) dialTCP(ctx context.Context, addr string, proxyURL *url.URL) (*
 		return nil, fmt.Errorf("what answers at %s is no gateway: it speaks %q, not %q", addr, p, alpnTCP)
 	}
 	return newTCPLink(conn, MaskProxy(proxyURL), d.parallelism()), nil
+}
+
+func (d *Dialer) failed(c Carrier, err error) {
+	if d.OnFailed != nil {
+		d.OnFailed(c, err)
+	}
 }
 
 func (d *Dialer) parallelism() int { return min(max(d.Parallelism, 1), MaxParallelism) }

@@ -61,6 +61,7 @@ func Listen(addr string, cfg ListenConfig) (*Listener, error) {
 	if err := l.bind(addr); err != nil {
 		return nil, err
 	}
+	hintBuffers(l.sock, cfg.Logger, slog.LevelWarn)
 	key := quic.StatelessResetKey(cfg.ResetKey)
 	var err error
 	l.quicTr, l.quic, err = listenQUIC(l.sock, cfg.TLS, &key, func() bool { return len(l.greeting) > maxGreeting/4 })

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -35,7 +36,7 @@ const (
 )
 
 func init() {
-	// The library prints its own hint about socket buffers; WarnSocketBuffer is ours.
+	// The library prints its own hint about socket buffers; hintBuffers is ours.
 	os.Setenv("QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING", "true")
 }
 
@@ -69,6 +70,7 @@ func (d *Dialer) dialQUIC(ctx context.Context, addr string) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
+	hintBuffers(sock, d.logger(), slog.LevelDebug)
 	tr := &quic.Transport{Conn: sock}
 	conn, err := tr.Dial(ctx, remote, withALPN(d.TLS, alpnQUIC), quicConfig(streamCredit(d.parallelism())))
 	if err != nil {
