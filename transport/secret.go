@@ -1,6 +1,9 @@
 package transport
 
-import "log/slog"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // masked is what every [Secret] prints as.
 const masked = "[masked]"
@@ -23,8 +26,16 @@ func (s Secret) String() string {
 	return masked
 }
 
-// GoString implements fmt.GoStringer, so %#v masks too.
-func (s Secret) GoString() string { return s.String() }
+// Format implements fmt.Formatter: a verb that doesn't fit a string, such as %d,
+// would print the value itself else, in the complaint about it.
+func (s Secret) Format(f fmt.State, verb rune) {
+	switch verb {
+	case 'v', 's', 'q', 'x', 'X':
+	default:
+		verb = 's'
+	}
+	fmt.Fprintf(f, fmt.FormatString(f, verb), s.String())
+}
 
 // LogValue implements slog.LogValuer.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
