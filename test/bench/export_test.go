@@ -1,0 +1,7 @@
+package main
+
+var (
+	Run      = run
+	Median   = median
+	Quantile = quantile
+)
