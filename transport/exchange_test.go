@@ -242,72 +242,97 @@ func TestGatewayDropsOddPeers(t *testing.T) {
 		}
 		return conn
 	}
-	t.Run("silent TCP", func(t *testing.T) { dropped(t, tcp(t)) })
-	t.Run("garbage for TLS", func(t *testing.T) {
-		conn := tcp(t)
-		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		dropped(t, conn)
-	})
-	t.Run("half a TLS hello", func(t *testing.T) {
-		conn := tcp(t)
-		conn.Write([]byte{0x16, 0x03, 0x01, 0x40, 0x00, 0x01})
-		dropped(t, conn)
-	})
-	t.Run("no ALPN", func(t *testing.T) {
-		conn, err := tls.Dial("tcp", g.addr, clientTLS())
-		if err != nil {
-			t.Fatal(err)
-		}
-		dropped(t, conn)
-	})
-	t.Run("wrong ALPN", func(t *testing.T) {
-		if conn, err := tls.Dial("tcp", g.addr, clientTLS("h2", "http/1.1")); err == nil {
-			conn.Close()
-			t.Error("the handshake went through")
-		}
-		receive(t, g.refused)
-	})
-	t.Run("silent after TLS", func(t *testing.T) {
-		conn, err := tls.Dial("tcp", g.addr, clientTLS("rh2"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		dropped(t, conn)
-	})
-	t.Run("garbage for HTTP/2", func(t *testing.T) {
-		conn, err := tls.Dial("tcp", g.addr, clientTLS("rh2"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(conn, strings.Repeat("garbage", 1000))
-		dropped(t, conn)
-	})
-	t.Run("wrong ALPN on QUIC", func(t *testing.T) {
-		if conn, err := quic.DialAddr(t.Context(), g.addr, clientTLS("h3"), nil); err == nil {
+	t.Run("peers", func(t *testing.T) {
+		t.Run("silent TCP", func(t *testing.T) {
+			t.Parallel()
+			dropped(t, tcp(t))
+		})
+		t.Run("garbage for TLS", func(t *testing.T) {
+			t.Parallel()
+			conn := tcp(t)
+			io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			dropped(t, conn)
+		})
+		t.Run("half a TLS hello", func(t *testing.T) {
+			t.Parallel()
+			conn := tcp(t)
+			conn.Write([]byte{0x16, 0x03, 0x01, 0x40, 0x00, 0x01})
+			dropped(t, conn)
+		})
+		t.Run("no ALPN", func(t *testing.T) {
+			t.Parallel()
+			conn, err := tls.Dial("tcp", g.addr, clientTLS())
+			if err != nil {
+				t.Fatal(err)
+			}
+			dropped(t, conn)
+		})
+		t.Run("wrong ALPN", func(t *testing.T) {
+			t.Parallel()
+			if conn, err := tls.Dial("tcp", g.addr, clientTLS("h2", "http/1.1")); err == nil {
+				conn.Close()
+				t.Error("the handshake went through")
+			}
+			receive(t, g.refused)
+		})
+		t.Run("silent after TLS", func(t *testing.T) {
+			t.Parallel()
+			conn, err := tls.Dial("tcp", g.addr, clientTLS("rh2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			dropped(t, conn)
+		})
+		t.Run("garbage for HTTP/2", func(t *testing.T) {
+			t.Parallel()
+			conn, err := tls.Dial("tcp", g.addr, clientTLS("rh2"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(conn, strings.Repeat("garbage", 1000))
+			dropped(t, conn)
+		})
+		t.Run("wrong ALPN on QUIC", func(t *testing.T) {
+			t.Parallel()
+			if conn, err := quic.DialAddr(t.Context(), g.addr, clientTLS("h3"), nil); err == nil {
+				conn.CloseWithError(0, "")
+				t.Error("the handshake went through")
+			}
+		})
+		t.Run("silent on QUIC", func(t *testing.T) {
+			t.Parallel()
+			conn, err := quic.DialAddr(t.Context(), g.addr, clientTLS("rh3"), &quic.Config{KeepAlivePeriod: time.Second})
+			if err != nil {
+				t.Fatal(err)
+			}
+			receive(t, conn.Context().Done())
+			receive(t, g.refused)
+		})
+		t.Run("garbage on QUIC", func(t *testing.T) {
+			t.Parallel()
+			conn, err := quic.DialAddr(t.Context(), g.addr, clientTLS("rh3"), &quic.Config{MaxIncomingStreams: 4})
+			if err != nil {
+				t.Fatal(err)
+			}
+			str, err := conn.AcceptStream(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.WriteString(str, strings.Repeat("\x01\x40garbage", 1000))
+			receive(t, g.refused)
 			conn.CloseWithError(0, "")
-			t.Error("the handshake went through")
-		}
-	})
-	t.Run("silent on QUIC", func(t *testing.T) {
-		conn, err := quic.DialAddr(t.Context(), g.addr, clientTLS("rh3"), &quic.Config{KeepAlivePeriod: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
-		receive(t, conn.Context().Done())
-		receive(t, g.refused)
-	})
-	t.Run("garbage on QUIC", func(t *testing.T) {
-		conn, err := quic.DialAddr(t.Context(), g.addr, clientTLS("rh3"), &quic.Config{MaxIncomingStreams: 4})
-		if err != nil {
-			t.Fatal(err)
-		}
-		str, err := conn.AcceptStream(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(str, strings.Repeat("\x01\x40garbage", 1000))
-		receive(t, g.refused)
-		conn.CloseWithError(0, "")
+		})
+		t.Run("datagrams of noise", func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("udp", g.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			for range 100 {
+				conn.Write([]byte(strings.Repeat("\xc3noise", 200)))
+			}
+		})
 	})
 	t.Run("answers otherwise than 200", func(t *testing.T) {
 		bothCarriers(t, func(t *testing.T, mode transport.Mode) {
@@ -316,16 +341,6 @@ func TestGatewayDropsOddPeers(t *testing.T) {
 				t.Errorf("refused for %v", err)
 			}
 		})
-	})
-	t.Run("datagrams of noise", func(t *testing.T) {
-		conn, err := net.Dial("udp", g.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		for range 100 {
-			conn.Write([]byte(strings.Repeat("\xc3noise", 200)))
-		}
 	})
 	// After all that a real agent gets in.
 	bothCarriers(t, func(t *testing.T, mode transport.Mode) {
@@ -435,6 +450,7 @@ func eventually(t *testing.T, f func() bool) {
 }
 
 func TestAgentAgainstOddGateways(t *testing.T) {
+	t.Parallel()
 	bothCarriers(t, func(t *testing.T, mode transport.Mode) {
 		for _, tc := range []struct{ name, line, want string }{
 			{"refused", `{"type":"refused","code":"unauthorized","sentence":"no\u0007 such pool","retry_after":9}`, "refused the session (unauthorized): no such pool"},
@@ -462,6 +478,7 @@ func TestAgentAgainstOddGateways(t *testing.T) {
 			}
 		})
 		t.Run("silence", func(t *testing.T) {
+			t.Parallel()
 			g, accept := rawGateway(t, mode)
 			served := serveRaw(t, g, mode)
 			accept()
@@ -470,6 +487,7 @@ func TestAgentAgainstOddGateways(t *testing.T) {
 			}
 		})
 		t.Run("silence after the hello", func(t *testing.T) {
+			t.Parallel()
 			g, accept := rawGateway(t, mode)
 			served := serveRaw(t, g, mode)
 			openExchange(t, accept())
