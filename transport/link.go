@@ -12,8 +12,16 @@ import (
 	"time"
 )
 
-// pingPeriod is how often the agent measures the round trip.
-const pingPeriod = 10 * time.Second
+const (
+	// pingPeriod is how often the agent measures the round trip.
+	pingPeriod = 2500 * time.Millisecond
+	// quicPongWait is how long a ping may stay unanswered on QUIC. A UDP path that
+	// has died in one direction is noticed by QUIC itself only once the other end
+	// has given up and fallen silent as well. Less than quicIdle, so that a
+	// gateway that still hears us is told. On TCP, where an answer waits behind
+	// whatever is queued, HTTP/2's own pings decide.
+	quicPongWait = 7 * time.Second
+)
 
 // Link is the agent's end of a connection to a gateway. It is up and the
 // gateway is verified; [Link.Serve] runs the one session that it carries.
@@ -62,7 +70,7 @@ var errDrained = errors.New("drained")
 // Cancelling ctx cuts the session at once. Every handler has returned when Serve
 // does.
 func (l *Link) Serve(ctx context.Context, s Server) error {
-	x := &exchange{link: l, server: s, ended: make(chan error, 1), welcomed: make(chan struct{})}
+	x := &exchange{link: l, server: s, ended: make(chan error, 1), dead: make(chan error, 1), welcomed: make(chan struct{})}
 	served := make(chan error, 1)
 	go func() { served <- l.serve(x) }()
 
@@ -75,6 +83,8 @@ wait:
 	for {
 		select {
 		case err = <-x.ended:
+			break wait
+		case err = <-x.dead:
 			break wait
 		case err = <-served:
 			connEnded = true
@@ -117,6 +127,7 @@ type exchange struct {
 	opened   atomic.Bool
 	welcomed chan struct{}
 	ended    chan error // the exchange's result, once
+	dead     chan error // why the path is given up, once at most
 	handlers sync.WaitGroup
 }
 
@@ -191,7 +202,7 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request) error {
 			if errors.Is(err, io.EOF) {
 				return errors.New("the gateway ended the session")
 			}
-			return fmt.Errorf("the session broke: %w", err)
+			return fmt.Errorf("the session broke: %w", quicError(err))
 		}
 		switch l.Type {
 		case linePong:
@@ -209,7 +220,7 @@ func (x *exchange) run(w http.ResponseWriter, r *http.Request) error {
 }
 
 // write sends what the agent has to say after ready: pings, and drain once. It
-// ends with ctx or when the connection takes no more.
+// ends with ctx, when the connection takes no more, or when the path is dead.
 func (x *exchange) write(ctx context.Context, send func(any) error, pings *pinger) {
 	tick := time.NewTicker(pingPeriod)
 	defer tick.Stop()
@@ -223,7 +234,13 @@ func (x *exchange) write(ctx context.Context, send func(any) error, pings *pinge
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			err = send(line{Type: linePing, Seq: pings.next()})
+			switch waited := pings.waited(); {
+			case waited == 0:
+				err = send(line{Type: linePing, Seq: pings.next()})
+			case x.link.Carrier == QUIC && waited >= quicPongWait:
+				x.dead <- fmt.Errorf("no answer came from the gateway for %s: UDP seems to get lost", waited.Round(time.Second))
+				return
+			}
 		case <-drain:
 			drain = nil
 			err = send(line{Type: lineDrain})
@@ -247,6 +264,16 @@ func (p *pinger) next() uint64 {
 	p.seq++
 	p.sent = time.Now()
 	return p.seq
+}
+
+// waited is how long the latest ping has been without an answer, 0 if it has one.
+func (p *pinger) waited() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sent.IsZero() {
+		return 0
+	}
+	return time.Since(p.sent)
 }
 
 // answered returns the round trip of ping seq, or 0 if it isn't the latest.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -20,8 +21,8 @@ import (
 const (
 	// quicKeepAlive and quicIdle make a dead UDP path known within seconds and
 	// keep NAT mappings open (RFC 9308, section 3.2, names 15 s as a safe period).
-	quicKeepAlive = 4 * time.Second
-	quicIdle      = 12 * time.Second
+	quicKeepAlive = 2500 * time.Millisecond
+	quicIdle      = 10 * time.Second
 	// quicPacket fits every path that QUIC allows (RFC 9000, section 14): VPNs
 	// and PPPoE included. Path MTU discovery grows it.
 	quicPacket = 1200
@@ -76,19 +77,43 @@ func (d *Dialer) dialQUIC(ctx context.Context, addr string) (*Link, error) {
 	if err != nil {
 		tr.Close()
 		sock.Close()
-		return nil, err
+		return nil, quicDialError(err, remote)
 	}
 	l := &Link{Carrier: QUIC, Remote: remote.String()}
-	l.close = func() error { return conn.CloseWithError(h3NoError, "") }
+	l.close = sync.OnceValue(func() error {
+		err := conn.CloseWithError(h3NoError, "")
+		tr.Close()
+		sock.Close()
+		return err
+	})
 	l.serve = func(h http.Handler) error {
 		srv := &http3.Server{Handler: h3Handler{h}, MaxHeaderBytes: MaxHeaderBytes} // no Logger: it would write whole targets
 		err := srv.ServeQUICConn(conn)
-		conn.CloseWithError(h3NoError, "")
-		tr.Close()
-		sock.Close()
+		l.close()
 		return quicError(err)
 	}
 	return l, nil
+}
+
+// quicDialError turns the library's errors for silence and for TLS into phrases.
+func quicDialError(err error, remote net.Addr) error {
+	var idle *quic.IdleTimeoutError
+	var handshake *quic.HandshakeTimeoutError
+	var broken *quic.TransportError
+	switch {
+	case errors.As(err, &idle), errors.As(err, &handshake):
+		return fmt.Errorf("no answer came: UDP to %s seems to be blocked, or no gateway is there", remote)
+	case errors.As(err, &broken) && broken.ErrorCode.IsCryptoError():
+		// The code says less than the error below it, where there is one.
+		cause := err
+		for _, e := range broken.Unwrap() {
+			if e != nil && e != net.ErrClosed {
+				cause = e
+			}
+		}
+		return fmt.Errorf("TLS to the gateway: %w", cause)
+	}
+	return err
 }
 
 // quicError turns the library's errors for the ends of a connection into phrases.
