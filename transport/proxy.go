@@ -123,7 +123,7 @@ func (d *connectDialer) connect(ctx context.Context, c net.Conn, addr string) (n
 	case resp.StatusCode == http.StatusProxyAuthRequired:
 		return nil, errors.New("it wants a user and password, or other ones than the URL has (407)")
 	case resp.StatusCode/100 != 2:
-		return nil, fmt.Errorf("it refused CONNECT to %s: %s", addr, resp.Status)
+		return nil, fmt.Errorf("it refused CONNECT to %s: %s", addr, printable(resp.Status))
 	case br.Buffered() > 0:
 		// In TLS the client speaks first: this isn't the gateway's doing.
 		return nil, errors.New("it sent data before the tunnel carried any")

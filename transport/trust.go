@@ -50,6 +50,9 @@ func verifyPinned(pin [sha256.Size]byte, host string) func(tls.ConnectionState) 
 		found := false
 		for _, c := range cs.PeerCertificates {
 			if sha256.Sum256(c.Raw) == pin {
+				if !c.BasicConstraintsValid || !c.IsCA {
+					return errors.New("the certificate that the token pins is not a CA's")
+				}
 				opts.Roots.AddCert(c)
 				found = true
 			} else {
