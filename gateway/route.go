@@ -3,6 +3,8 @@ package gateway
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
+	"path"
 	"strings"
 
 	"vcsagent/transport"
@@ -53,7 +55,10 @@ func routeOf(r *http.Request) (route, *refusal) {
 			return rt, refuse(http.StatusNotFound, codeUnknownPool, "What follows /private/ must be a pool's name, in lower case, and a path.")
 		}
 		rt = route{form: pathForm, pool: name, target: rest}
-		rt.origin = scheme(r) + "://" + r.Host + pathPrefix + name
+		rt.origin = pathPrefix + name
+		if r.Host != "" { // HTTP/1.0 may leave it out
+			rt.origin = scheme(r) + "://" + r.Host + rt.origin
+		}
 	case strings.HasPrefix(target, "/"), target == "*":
 		return rt, refuse(http.StatusNotFound, codeNotFound, "Requests go to /private/POOL/path, or to http://POOL.private/path with this gateway as the proxy.")
 	default:
@@ -115,20 +120,27 @@ func isLabel(s string) bool {
 	return true
 }
 
-// isOurs tells targets of the session exchange, however they're encoded.
+// oursPrefix is where the session exchange is.
+const oursPrefix = "/.well-known/vcs-agent"
+
+// maxDecodings is how many layers of percent-encoding isOurs looks below.
+const maxDecodings = 4
+
+// isOurs tells targets that are the session exchange's, or would be to someone
+// who decodes the path, joins its slashes or resolves its dot segments.
 func isOurs(target string) bool {
-	path, _, _ := strings.Cut(target, "?")
-	for range 3 {
-		if strings.HasPrefix(strings.ToLower(path), "/.well-known/vcs-agent") {
+	p, _, _ := strings.Cut(target, "?")
+	for range maxDecodings {
+		if clean := path.Clean(strings.ReplaceAll(p, `\`, "/")); len(clean) >= len(oursPrefix) && strings.EqualFold(clean[:len(oursPrefix)], oursPrefix) {
 			return true
 		}
-		path = decodeOnce(path)
+		decoded, err := url.PathUnescape(p)
+		if err != nil || decoded == p {
+			return false
+		}
+		p = decoded
 	}
 	return false
-}
-
-func decodeOnce(s string) string {
-	return strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%2d", "-", "%2D", "-", "%25", "%").Replace(s)
 }
 
 // callerKey returns the key that a request carries: VCS-Gateway-Key or a Bearer in

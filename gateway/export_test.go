@@ -1,0 +1,132 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"vcsagent/gateway/api"
+	"vcsagent/gateway/store"
+	"vcsagent/metrics"
+	"vcsagent/transport"
+)
+
+// What the tests see of the package's inside.
+
+// Store is where g keeps pools and keys.
+func (g *Gateway) Store() *store.Store { return g.store }
+
+// TokenFor is the token of a pool's agents.
+func (g *Gateway) TokenFor(p store.Pool, key transport.Secret) transport.Token {
+	return g.tokenFor(p, key)
+}
+
+// AgentsOf lists a pool's live sessions.
+func (g *Gateway) AgentsOf(poolID string) []api.Agent { return g.agentsOf(poolID) }
+
+// Metrics is what g counts.
+func (g *Gateway) Metrics() *metrics.Gateway { return g.metrics }
+
+// Route is where a request is to go.
+type Route struct {
+	Proxy                bool // addressed as to a forward proxy
+	Pool, Target, Origin string
+}
+
+// RouteOf is routeOf; the status and the code are a refusal's.
+func RouteOf(r *http.Request) (rt Route, status int, code string) {
+	got, problem := routeOf(r)
+	rt = Route{got.form == proxyForm, got.pool, got.target, got.origin}
+	if problem != nil {
+		status, code = problem.Status, problem.Code
+	}
+	return rt, status, code
+}
+
+// CallerKey is callerKey.
+func CallerKey(r *http.Request, proxy bool) string {
+	f := pathForm
+	if proxy {
+		f = proxyForm
+	}
+	return callerKey(r, f).Reveal()
+}
+
+// AbsoluteLinks is absoluteLinks.
+func AbsoluteLinks(v, origin string) string { return absoluteLinks(v, origin) }
+
+// Queue is a pool whose sessions are no connections, for tests in which time is
+// simulated: none of them drains or ends.
+type Queue struct{ p *pool }
+
+// NewQueue makes a pool with the bounds of a gateway's configuration.
+func NewQueue(length int, wait time.Duration, m *metrics.Gateway) *Queue {
+	return &Queue{newRouter(length, wait, m).pool("id", "gitlab")}
+}
+
+// Join adds a session with the given number of streams.
+func (q *Queue) Join(parallelism int) *Member {
+	s := &transport.Session{Hello: transport.Hello{Parallelism: parallelism}}
+	m := &member{session: s, pool: q.p}
+	q.p.mu.Lock()
+	defer q.p.mu.Unlock()
+	q.p.members[s] = m
+	q.p.handOut()
+	return m
+}
+
+// TurnAway tells those who wait that the last session has gone.
+func (q *Queue) TurnAway() {
+	q.p.mu.Lock()
+	defer q.p.mu.Unlock()
+	clear(q.p.members)
+	q.p.turnAway()
+}
+
+// Acquire takes a stream.
+func (q *Queue) Acquire(ctx context.Context) (*Member, error) { return q.p.acquire(ctx) }
+
+// Waiting is how many wait for one.
+func (q *Queue) Waiting() int {
+	q.p.mu.Lock()
+	defer q.p.mu.Unlock()
+	return q.p.waiters.Len()
+}
+
+// Member is a session of a pool.
+type Member = member
+
+// Release gives a stream back.
+func (m *member) Release() { m.release() }
+
+// Busy is how many streams are taken.
+func (m *member) Busy() int {
+	m.pool.mu.Lock()
+	defer m.pool.mu.Unlock()
+	return m.busy
+}
+
+// What Acquire says no with.
+var (
+	ErrNoAgent = errNoAgent
+	ErrBusy    = errBusy
+)
+
+// Table is what keys and pools are remembered in.
+type Table = table[string, string]
+
+// Get looks a key up, with load where it isn't remembered.
+func (t *table[K, V]) Get(key K, load func() (V, error)) (V, error) { return t.get(key, load) }
+
+// Len is how many are remembered.
+func (t *table[K, V]) Len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.entries)
+}
+
+// Bounds of a table.
+const (
+	KeyringTTL  = keyringTTL
+	KeyringSize = keyringSize
+)
