@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -191,7 +192,11 @@ func (d *Dialer) dialTCP(ctx context.Context, addr string, proxyURL *url.URL) (*
 		return nil, err
 	}
 	raw, err := dialer.DialContext(ctx, "tcp", addr)
-	if err != nil {
+	switch {
+	case err != nil && proxyURL != nil && strings.HasPrefix(proxyURL.Scheme, "socks"):
+		// The HTTP proxies' dialer names the proxy itself.
+		return nil, fmt.Errorf("proxy %s: %w", MaskProxy(proxyURL), err)
+	case err != nil:
 		return nil, err
 	}
 	conn := tls.Client(raw, withALPN(d.TLS, alpnTCP))
