@@ -226,3 +226,6 @@ func assertCarrier(t *testing.T, line stack.Line, want string) {
 		t.Errorf("the carrier is %q, want %q: %v", got, want, line)
 	}
 }
+
+// soon is a deadline for what takes no time of its own.
+func soon() time.Time { return time.Now().Add(10 * time.Second) }

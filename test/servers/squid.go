@@ -24,6 +24,8 @@ type SquidOptions struct {
 	TLS            bool       // an HTTPS proxy, with a CA of its own
 	In             *Namespace // where it runs; nil means the test's own network
 	Addr           string     // IP address, with or without a port; "" means 127.0.0.1 and a free port
+
+	Hosts map[string]string // names and the addresses that the proxy finds for them, in place of the system's /etc/hosts; nil keeps that
 }
 
 // Squid runs squid as an HTTP or HTTPS proxy that forwards requests and allows
@@ -35,7 +37,14 @@ func Squid(t testing.TB, o SquidOptions) *Proxy {
 	if os.Geteuid() == 0 {
 		dir, runAs = asProxyUser(t)
 	}
-	conf := squidConf{Dir: dir, TLS: o.TLS, Auth: o.User != "", AuthHelper: ncsaAuth}
+	conf := squidConf{Dir: dir, TLS: o.TLS, Auth: o.User != "", Hosts: o.Hosts != nil, AuthHelper: ncsaAuth}
+	if conf.Hosts {
+		var hosts strings.Builder
+		for name, addr := range o.Hosts {
+			fmt.Fprintf(&hosts, "%s %s\n", addr, name)
+		}
+		writeFile(t, filepath.Join(dir, "hosts"), hosts.String())
+	}
 	if conf.Auth {
 		writeFile(t, filepath.Join(dir, "users"), o.User+":"+hash(t, o.Password)+"\n")
 	}
@@ -82,7 +91,7 @@ func removeAll(pattern string) {
 
 type squidConf struct {
 	Dir, Addr, AuthHelper string
-	TLS, Auth             bool
+	TLS, Auth, Hosts      bool
 }
 
 // The package's own configuration allows CONNECT to port 443 alone; this one
@@ -91,6 +100,9 @@ var squidTemplate = template.Must(template.New("squid.conf").Parse(`
 {{- if .TLS}}https_port {{.Addr}} tls-cert={{.Dir}}/cert.pem tls-key={{.Dir}}/key.pem
 {{- else}}http_port {{.Addr}}{{end}}
 visible_hostname squid.test
+{{- if .Hosts}}
+hosts_file {{.Dir}}/hosts
+{{- end}}
 {{- if .Auth}}
 auth_param basic program {{.AuthHelper}} {{.Dir}}/users
 auth_param basic children 1 startup=1 idle=1
