@@ -7,5 +7,5 @@ import (
 )
 
 func TestSettingsAreDocumented(t *testing.T) {
-	docstest.Settings(t, serveCommand(nil), "VCS_GATEWAY_", "## vcs-gateway serve", nil)
+	docstest.Settings(t, serveCommand(nil), envPrefix, "## vcs-gateway serve", nil)
 }

@@ -52,7 +52,7 @@ func Main(root *cobra.Command, args []string) int {
 	root.InitDefaultCompletionCmd(args...)
 	refuseAsUsage(root)
 
-	err := root.Execute()
+	ran, err := root.ExecuteC()
 	if err == nil {
 		return ExitOK
 	}
@@ -60,7 +60,7 @@ func Main(root *cobra.Command, args []string) int {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		code = ExitUsage
 	}
-	printProblems(root.ErrOrStderr(), root.Name(), code, err)
+	printProblems(root.ErrOrStderr(), root.Name(), ran.CommandPath(), code, err)
 	return code
 }
 
@@ -172,7 +172,8 @@ func shorten(s string) string {
 }
 
 // printProblems writes err to w: a sentence for one problem, a list for several.
-func printProblems(w io.Writer, program string, code int, err error) {
+// command is the one whose help tells more.
+func printProblems(w io.Writer, program, command string, code int, err error) {
 	problems := Problems(err)
 	if len(problems) == 1 {
 		fmt.Fprintf(w, "%s: %s\n", program, problems[0])
@@ -183,7 +184,7 @@ func printProblems(w io.Writer, program string, code int, err error) {
 		}
 	}
 	if code == ExitUsage {
-		fmt.Fprintf(w, "Run \"%s --help\" for all settings.\n", program)
+		fmt.Fprintf(w, "Run \"%s --help\" for all settings.\n", command)
 	}
 }
 

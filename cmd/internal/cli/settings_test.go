@@ -126,7 +126,7 @@ func TestConfigFileFromTheEnvironment(t *testing.T) {
 }
 
 func TestEveryProblemIsToldAtOnceWithItsPlace(t *testing.T) {
-	const hint = "Run \"prog --help\" for all settings.\n"
+	const hint = "Run \"prog greet --help\" for all settings.\n"
 	for _, tc := range []struct {
 		name string
 		args []string
@@ -213,7 +213,11 @@ func TestCommandLineMistakes(t *testing.T) {
 		{[]string{"greet", "--count=" + secret}, "prog: --count is \"eyJob3N0…\": it must be a whole number (from the command line)\n"},
 	} {
 		code, out, stderr := runProgram(t, tc.args...)
-		want := tc.want + "Run \"prog --help\" for all settings.\n"
+		command := "prog"
+		if sub := tc.args[0]; sub == "greet" || sub == "completion" || sub == "version" {
+			command += " " + sub
+		}
+		want := tc.want + "Run \"" + command + " --help\" for all settings.\n"
 		if code != cli.ExitUsage || out != "" || stderr != want {
 			t.Errorf("%q: exit %d, stdout %q, got %q, want %q", tc.args, code, out, stderr, want)
 		}

@@ -1,0 +1,7 @@
+package main
+
+// What the tests of package main_test start.
+var (
+	NewCommand = newCommand
+	Main       = main
+)
