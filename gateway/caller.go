@@ -7,9 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"vcsagent/gateway/store"
@@ -217,68 +215,6 @@ func rewrite(pr *httputil.ProxyRequest) {
 	transport.DropOurs(out.Header)
 	out.Header.Set(transport.RequestIDHeader, c.id)
 	out.Trailer = nil
-}
-
-// modifyResponse reads what the agent says of the call, keeps the error code and
-// the name for the caller, and puts URLs into the caller's terms.
-func modifyResponse(resp *http.Response) error {
-	c := callOf(resp.Request.Context())
-	c.first = time.Since(c.began)
-	h := resp.Header
-	project, err := url.PathUnescape(h.Get(transport.ProjectHeader))
-	if err != nil {
-		project = ""
-	}
-	c.told = told{
-		name: h.Get(transport.NameHeader), purpose: h.Get(transport.PurposeHeader), project: project,
-		stream: h.Get(transport.StreamHeader), reason: h.Get(transport.ReasonHeader),
-	}
-	c.code = h.Get(transport.ErrorHeader)
-	// The agent has cleaned the VCS's answer; this keeps a faulty one from mattering.
-	transport.CleanAnswer(h)
-	transport.CleanAnswer(resp.Trailer)
-	if c.code != "" {
-		h.Set(transport.ErrorHeader, c.code)
-	}
-	if c.told.name != "" {
-		h.Set(transport.NameHeader, c.told.name)
-	}
-	if l := h.Get("Location"); strings.HasPrefix(l, "/") {
-		h.Set("Location", c.route.origin+l)
-	}
-	if links := h["Link"]; len(links) > 0 {
-		for i, v := range links {
-			links[i] = absoluteLinks(v, c.route.origin)
-		}
-	}
-	h.Set(transport.RequestIDHeader, c.id)
-	protect(h)
-	return nil
-}
-
-// absoluteLinks puts origin before each path-absolute target in a Link value. The
-// agent has written them: a target is what stands between "<" and ">".
-func absoluteLinks(v, origin string) string {
-	var b strings.Builder
-	for {
-		i := strings.Index(v, "<")
-		if i < 0 {
-			b.WriteString(v)
-			return b.String()
-		}
-		b.WriteString(v[:i+1])
-		v = v[i+1:]
-		if strings.HasPrefix(v, "/") {
-			b.WriteString(origin)
-		}
-		end := strings.Index(v, ">")
-		if end < 0 {
-			b.WriteString(v)
-			return b.String()
-		}
-		b.WriteString(v[:end+1])
-		v = v[end+1:]
-	}
 }
 
 // forwardFailed answers when the agent went away before it did.

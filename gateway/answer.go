@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"vcsagent/transport"
+)
+
+// modifyResponse reads what the agent says of the call, keeps the error code and
+// the name for the caller, and puts URLs into the caller's terms.
+func modifyResponse(resp *http.Response) error {
+	c := callOf(resp.Request.Context())
+	c.first = time.Since(c.began)
+	h := resp.Header
+	project, err := url.PathUnescape(h.Get(transport.ProjectHeader))
+	if err != nil {
+		project = ""
+	}
+	c.told = told{
+		name: h.Get(transport.NameHeader), purpose: h.Get(transport.PurposeHeader), project: project,
+		stream: h.Get(transport.StreamHeader), reason: h.Get(transport.ReasonHeader),
+	}
+	c.code = h.Get(transport.ErrorHeader)
+	// The agent has cleaned the VCS's answer; this keeps a faulty one from mattering.
+	transport.CleanAnswer(h)
+	transport.CleanAnswer(resp.Trailer)
+	resp.Body = &answerBody{ReadCloser: resp.Body, resp: resp}
+	if c.code != "" {
+		h.Set(transport.ErrorHeader, c.code)
+	}
+	if c.told.name != "" {
+		h.Set(transport.NameHeader, c.told.name)
+	}
+	if l := h.Get("Location"); strings.HasPrefix(l, "/") {
+		h.Set("Location", c.route.origin+l)
+	}
+	if links := h["Link"]; len(links) > 0 {
+		for i, v := range links {
+			links[i] = absoluteLinks(v, c.route.origin)
+		}
+	}
+	h.Set(transport.RequestIDHeader, c.id)
+	protect(h)
+	return nil
+}
+
+// answerBody takes forged names out of trailers that weren't announced: they are
+// known only at the body's end.
+type answerBody struct {
+	io.ReadCloser
+	resp *http.Response
+}
+
+// Read implements io.Reader.
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		transport.CleanAnswer(b.resp.Trailer)
+	}
+	return n, err
+}
+
+// absoluteLinks puts origin before each path-absolute target in a Link value
+// (RFC 8288, section 3): what stands between "<" and ">", outside quotes.
+func absoluteLinks(v, origin string) string {
+	var b strings.Builder
+	inTarget, inQuotes := false, false
+	for i := 0; i < len(v); i++ {
+		b.WriteByte(v[i])
+		switch c := v[i]; {
+		case inTarget:
+			inTarget = c != '>'
+		case inQuotes && c == '\\' && i+1 < len(v):
+			i++
+			b.WriteByte(v[i])
+		case c == '"':
+			inQuotes = !inQuotes
+		case c == '<' && !inQuotes:
+			inTarget = true
+			if strings.HasPrefix(v[i+1:], "/") {
+				b.WriteString(origin)
+			}
+		}
+	}
+	return b.String()
+}
