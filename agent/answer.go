@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +15,14 @@ import (
 // modifyResponse takes from the VCS's answer what must not reach the caller, and
 // makes the URLs in it relative to the base endpoint.
 func (h *handler) modifyResponse(resp *http.Response) error {
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// Refused here, since ReverseProxy would leave the connection open.
+		return errors.New("the VCS switches to another protocol, which nobody asked for")
+	}
 	c := callOf(resp.Request)
+	if resp.StatusCode == http.StatusProxyAuthRequired {
+		return errProxyAuth
+	}
 	transport.CleanAnswer(resp.Header)
 	transport.CleanAnswer(resp.Trailer)
 	resp.Body = &answerBody{ReadCloser: resp.Body, resp: resp}
@@ -28,6 +36,10 @@ func (h *handler) modifyResponse(resp *http.Response) error {
 	announce(resp.Header, c)
 	return nil
 }
+
+// errProxyAuth is a 407, which comes from the proxy before the VCS. Passed on, it
+// would look like the gateway's own and make clients send their key again.
+var errProxyAuth = errors.New("the proxy between agent and VCS wants a user and password, or other ones than HTTP_PROXY has (407)")
 
 // answerBody takes forged names out of trailers that weren't announced: they are
 // known only at the body's end.
@@ -107,10 +119,23 @@ func (m hostMap) relative(request, ref *url.URL) (string, bool) {
 	if path == "" {
 		path = "/"
 	}
-	if strings.HasPrefix(path, "//") {
+	if strings.HasPrefix(path, "//") || leavesItsPlace(path) {
 		return "", false
 	}
 	return path + out.String(), true
+}
+
+// leavesItsPlace tells paths that some clients read otherwise than as they are
+// written: an encoded dot segment could lead a caller out of its pool's path at
+// the gateway. No rule lets such a path through anyway.
+func leavesItsPlace(escapedPath string) bool {
+	for segment := range strings.SplitSeq(escapedPath, "/") {
+		plain, err := url.PathUnescape(segment)
+		if err != nil || plain == "." || plain == ".." || strings.Contains(plain, `\`) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m hostMap) onPrefixedHost(u *url.URL) bool {
@@ -191,13 +216,16 @@ func (m hostMap) links(resp *http.Response) {
 	}
 }
 
-// cutTarget takes a link-value apart: <target> and its parameters.
+// cutTarget takes a link-value apart: <target> and its parameters. More angles
+// than those two could be another link to a client that looks for <…>; rel="next"
+// without reading quotes.
 func cutTarget(link string) (target, params string, ok bool) {
 	link = strings.TrimSpace(link)
 	if !strings.HasPrefix(link, "<") {
 		return "", "", false
 	}
-	return strings.Cut(link[1:], ">")
+	target, params, ok = strings.Cut(link[1:], ">")
+	return target, params, ok && !strings.Contains(target, "<") && !strings.ContainsAny(params, "<>")
 }
 
 // splitLinks splits a Link value at the commas that are neither in <> nor in

@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -33,6 +36,7 @@ func newUpstream(cfg Config) (*http.Transport, error) {
 		IdleConnTimeout:        90 * time.Second,
 		DisableCompression:     true, // the caller's Accept-Encoding goes along as it is
 		ForceAttemptHTTP2:      true,
+		OnProxyConnectResponse: checkConnect,
 	}
 	extra, err := vcsCAs(cfg)
 	if err != nil {
@@ -49,6 +53,18 @@ func newUpstream(cfg Config) (*http.Transport, error) {
 		t.TLSClientConfig = &tls.Config{RootCAs: roots}
 	}
 	return t, nil
+}
+
+// checkConnect says more about a proxy's refusal of a CONNECT than net/http,
+// which gives the status's text alone.
+func checkConnect(_ context.Context, proxy *url.URL, req *http.Request, resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusProxyAuthRequired:
+		return fmt.Errorf("proxy %s: it wants a user and password, or other ones than HTTPS_PROXY has (407)", transport.MaskProxy(proxy))
+	}
+	return fmt.Errorf("proxy %s: it refused CONNECT to %s: status %d", transport.MaskProxy(proxy), req.Host, resp.StatusCode)
 }
 
 // vcsCAs reads --ca-cert and --ca-cert-file.
