@@ -356,9 +356,9 @@ func (g *Gateway) authenticate(ctx context.Context, h transport.Hello) error {
 // join hands a new session to its pool, which authenticate has looked up.
 func (g *Gateway) join(s *transport.Session) {
 	p := g.router.find(s.Hello.PoolID)
+	p.join(s)
 	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
 		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "tags", s.Hello.Tags)
-	p.join(s)
 	g.router.following.Go(func() {
 		<-s.Done()
 		g.log.Info("agent disconnected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "after", time.Since(s.Since).Seconds())
