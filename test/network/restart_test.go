@@ -48,6 +48,7 @@ func TestGatewayRestarts(t *testing.T) {
 			} else {
 				t.Logf("connected %s after the gateway was back", took)
 			}
+			s.AwaitSession(t, a)
 			if got := s.status(t); got != http.StatusOK {
 				t.Errorf("a call is answered with %d, want 200", got)
 			}

@@ -57,7 +57,7 @@ func (s *site) launch(t *testing.T, env []string, args ...string) *stack.Agent {
 func (s *site) start(t *testing.T, env []string, args ...string) (*stack.Agent, stack.Line) {
 	t.Helper()
 	a := s.launch(t, env, args...)
-	return a, a.Await(t, connected)
+	return a, s.AwaitSession(t, a)
 }
 
 // stop ends an agent in order.

@@ -185,8 +185,18 @@ type AgentOptions struct {
 func (s *Stack) StartAgent(t testing.TB, args ...string) *Agent {
 	t.Helper()
 	a := s.LaunchAgent(t, AgentOptions{Args: args})
-	a.Await(t, "connected to the gateway")
+	s.AwaitSession(t, a)
 	return a
+}
+
+// AwaitSession waits until an agent is connected and the gateway sends it
+// requests, which is a moment later, and returns the agent's line about it.
+func (s *Stack) AwaitSession(t testing.TB, a *Agent) Line {
+	t.Helper()
+	line := a.Await(t, "connected to the gateway")
+	session := line.String("session")
+	s.Gateway.AwaitLine(t, "session "+session, func(l Line) bool { return l.String("msg") == "agent connected" && l.String("session") == session })
+	return line
 }
 
 // LaunchAgent starts an agent and doesn't wait.
