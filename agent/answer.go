@@ -23,6 +23,9 @@ func (h *handler) modifyResponse(resp *http.Response) error {
 	if resp.StatusCode == http.StatusProxyAuthRequired {
 		return errProxyAuth
 	}
+	if transport.HeaderSize(resp.Header) > vcsHeaderBytes {
+		return errHeaders // a carrier would end the session over it
+	}
 	transport.CleanAnswer(resp.Header)
 	transport.CleanAnswer(resp.Trailer)
 	resp.Body = &answerBody{ReadCloser: resp.Body, resp: resp}
@@ -40,6 +43,8 @@ func (h *handler) modifyResponse(resp *http.Response) error {
 // errProxyAuth is a 407, which comes from the proxy before the VCS. Passed on, it
 // would look like the gateway's own and make clients send their key again.
 var errProxyAuth = errors.New("the proxy between agent and VCS wants a user and password, or other ones than HTTP_PROXY has (407)")
+
+var errHeaders = fmt.Errorf("the VCS's answer has more than %d bytes of headers, 32 counted for each field", vcsHeaderBytes)
 
 // answerBody takes forged names out of trailers that weren't announced: they are
 // known only at the body's end.

@@ -18,6 +18,9 @@ const (
 	// refusedWait is the least wait after a refusal that only a person can lift,
 	// such as a revoked token: retrying it hot helps nobody.
 	refusedWait = 30 * time.Second
+	// maxRetryAfter bounds what a gateway may ask for: a wrong number there must
+	// not keep the agent away for good.
+	maxRetryAfter = 10 * time.Minute
 )
 
 // keepConnected runs one session after another until ctx is done and the last
@@ -55,7 +58,7 @@ func retryWait(err error, failures int) time.Duration {
 	if errors.As(err, &r) {
 		switch {
 		case r.RetryAfter > 0:
-			wait += r.RetryAfter
+			wait += min(r.RetryAfter, maxRetryAfter)
 		case r.Code != transport.RefusedDraining:
 			wait += refusedWait
 		}
@@ -75,7 +78,11 @@ func (a *Agent) connectOnce(ctx context.Context, dialer *transport.Dialer) error
 	defer cut()
 	drained := make(chan struct{})
 	drain := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { a.drain(drain, drained, cut) })
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
+		a.drain(drain, drained, cut)
+	})
 	connected := false
 	err = link.Serve(sessionCtx, transport.Server{
 		Hello:   a.hello(),
@@ -94,7 +101,9 @@ func (a *Agent) connectOnce(ctx context.Context, dialer *transport.Dialer) error
 	a.link.Store(nil)
 	a.metrics.Connected.WithLabelValues(carrier).Set(0)
 	close(drained)
-	stop()
+	if !stop() {
+		<-told // it logs, and must not outlive Run
+	}
 	var refusal *transport.Refusal
 	switch {
 	case connected:

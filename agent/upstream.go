@@ -19,7 +19,8 @@ import (
 const (
 	// vcsDialTimeout bounds the TCP connection and, separately, the TLS handshake with the VCS.
 	vcsDialTimeout = 15 * time.Second
-	// vcsHeaderBytes bounds an answer's headers, well below what the carriers take.
+	// vcsHeaderBytes bounds an answer's headers, as HTTP/1 and as the carriers count
+	// them, well below what those take.
 	vcsHeaderBytes = transport.MaxHeaderBytes / 2
 )
 

@@ -44,6 +44,19 @@ func (p *CopyBuffers) Get() []byte {
 // Put implements httputil.BufferPool.
 func (p *CopyBuffers) Put(b []byte) { p.pool.Put((*[copyBuffer]byte)(b)) }
 
+// HeaderSize is h's size as the carriers count it against [MaxHeaderBytes]: 32
+// bytes for each field beside its text (RFC 9113, section 6.5.2; RFC 9114, section
+// 4.2.2), many times what a short one has on HTTP/1.
+func HeaderSize(h http.Header) int {
+	n := 0
+	for name, values := range h {
+		for _, v := range values {
+			n += len(name) + len(v) + 32
+		}
+	}
+	return n
+}
+
 // DropOurs takes off the headers, or trailers, that only agent and gateway may
 // set: VCS-Agent-* and VCS-Gateway-*, in any case of letters.
 func DropOurs(h http.Header) {

@@ -157,3 +157,14 @@ func TestCopyBuffers(t *testing.T) {
 		t.Errorf("a buffer of %d bytes the second time", len(b))
 	}
 }
+
+func TestHeaderSize(t *testing.T) {
+	for _, tc := range []struct {
+		h    http.Header
+		want int
+	}{{nil, 0}, {http.Header{"A": {"b"}}, 34}, {http.Header{"A": {"b", ""}, "Long": {"value"}}, 34 + 33 + 41}} {
+		if got := transport.HeaderSize(tc.h); got != tc.want {
+			t.Errorf("%v is %d bytes, want %d", tc.h, got, tc.want)
+		}
+	}
+}
