@@ -252,12 +252,17 @@ var authority = sync.OnceValues(func() (tls.Certificate, string) {
 
 func startGateway(t *testing.T, authenticate func(context.Context, transport.Hello) error) *fakeGateway {
 	t.Helper()
+	return startGatewayAt(t, "127.0.0.1:0", authenticate)
+}
+
+func startGatewayAt(t *testing.T, addr string, authenticate func(context.Context, transport.Hello) error) *fakeGateway {
+	t.Helper()
 	if authenticate == nil {
 		authenticate = func(context.Context, transport.Hello) error { return nil }
 	}
 	g := &fakeGateway{sessions: make(chan *transport.Session, 16)}
 	cert, _ := authority()
-	l, err := transport.Listen("127.0.0.1:0", transport.ListenConfig{
+	l, err := transport.Listen(addr, transport.ListenConfig{
 		TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, GatewayID: "gw-1", Software: "9.9.9", Authenticate: authenticate,
 		OnSession: func(s *transport.Session) { g.sessions <- s }, Logger: slog.New(slog.DiscardHandler),
 	})
