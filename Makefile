@@ -28,6 +28,7 @@ TEST := go test -race -shuffle=on -timeout 30m
 test: setup build lint ## install what the tests need, run everything
 	$(TEST) $$(go list ./... | grep -v -F -x $(foreach p,$(PROCESS_PKGS),-e vcsagent/$(p:./%=%)))
 	$(TEST) -p 1 $(PROCESS_PKGS)
+	go test -run '^TestLargeBodies$$' ./transport # 1 GiB each way: without the race detector
 	cd test/helm && $(TEST) ./...
 	$(MAKE) fuzz FUZZTIME=10s
 	$(MAKE) demo ONCE=1
@@ -35,6 +36,7 @@ test: setup build lint ## install what the tests need, run everything
 .PHONY: test-long
 test-long: setup build lint ## the same with larger numbers
 	VCSAGENT_LONG=1 $(TEST) -p 1 -count 1 ./...
+	go test -count 1 -run '^TestLargeBodies$$' ./transport
 	cd test/helm && $(TEST) -count 1 ./...
 	$(MAKE) fuzz FUZZTIME=2m
 
