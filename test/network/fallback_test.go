@@ -181,6 +181,11 @@ func TestBackoff(t *testing.T) {
 		}
 		bound *= 2
 	}
+	// The waits are random from 0 up to 1, 2 and 4 s: not even their sum has a
+	// bound, but it is below this less than once in 100000 times.
+	if total := logged(t, failures[attempts-1]).Sub(logged(t, failures[0])); total < 50*time.Millisecond {
+		t.Errorf("%d attempts came within %s", attempts, total)
+	}
 	if n := metric(t, a, `vcs_agent_connects_total{carrier="tcp",result="failed"}`); n < attempts || n > attempts+1 {
 		t.Errorf("%v attempts were counted, want %d or one more", n, attempts)
 	}
