@@ -31,7 +31,7 @@ func (b *CountingBody) Bytes() int64 { return b.n.Load() }
 // httputil.BufferPool. The zero value is ready.
 type CopyBuffers struct{ pool sync.Pool }
 
-const copyBuffer = 32 << 10
+const copyBuffer = 64 << 10
 
 // Get implements httputil.BufferPool.
 func (p *CopyBuffers) Get() []byte {

@@ -25,6 +25,10 @@ const (
 	// than 4 MiB). An agent divides it by its streams, so that uploads to a
 	// VCS that has stopped reading never starve the others.
 	h2ConnBuffer = 4<<20 - 1
+	// h2Frame is the largest DATA frame taken, as large as the buffers that
+	// bodies are copied through: large answers cost a quarter less CPU than with
+	// HTTP/2's default of 16 KiB.
+	h2Frame = copyBuffer
 )
 
 // h2Only returns the protocols of a connection that is HTTP/2 from its first
@@ -91,6 +95,7 @@ func newTCPLink(tc *tls.Conn, proxy string, parallelism int) *Link {
 				MaxConcurrentStreams:          streamCredit(parallelism),
 				MaxReceiveBufferPerConnection: h2ConnBuffer,
 				MaxReceiveBufferPerStream:     min(streamBuffer, h2ConnBuffer/(parallelism+1)),
+				MaxReadFrameSize:              h2Frame,
 				SendPingTimeout:               tcpPingAfter,
 				PingTimeout:                   tcpPingTimeout,
 				WriteByteTimeout:              tcpWriteTimeout,
@@ -122,6 +127,7 @@ func h2Client(ctx context.Context, tc *tls.Conn) (http.RoundTripper, error) {
 			// all streams' windows add up to: a caller that stops reading stops
 			// its own stream and no other.
 			MaxReceiveBufferPerStream: streamBuffer,
+			MaxReadFrameSize:          h2Frame,
 			SendPingTimeout:           tcpPingAfter,
 			PingTimeout:               tcpPingTimeout,
 			WriteByteTimeout:          tcpWriteTimeout,
