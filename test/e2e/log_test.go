@@ -122,7 +122,7 @@ func forged(line string, text bool) string {
 	}
 	if text {
 		// What stands outside quotes is ours.
-		if bare := quoted.ReplaceAllString(line, `""`); !strings.HasPrefix(bare, "time=20") || strings.Contains(bare, "forged") {
+		if bare := quoted.ReplaceAllString(line, `""`); !strings.HasPrefix(bare, "time=20") || strings.Contains(bare, " msg=forged") {
 			return "a forged line or field"
 		}
 		return ""
