@@ -82,6 +82,8 @@ func outcomeOf(c *call, r *http.Request, panicked any) string {
 	switch {
 	case errors.Is(r.Context().Err(), context.Canceled) && (panicked != nil || c.w.Status() == 0):
 		return outcomeCancelled
+	case panicked != nil && c.bodyIn.failure() != nil:
+		return outcomeCancelled // it sent what is no body any more
 	case panicked != nil:
 		return outcomeCut
 	}
@@ -92,6 +94,10 @@ func outcomeOf(c *call, r *http.Request, panicked any) string {
 		return outcomeNoAgent
 	case codeBusy:
 		return outcomeBusy
+	case codeBodyUnreadable:
+		if c.bodyIn.failure() != nil { // else the agent says so
+			return outcomeRefused
+		}
 	}
 	switch {
 	case c.member == nil:

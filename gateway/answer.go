@@ -45,6 +45,7 @@ func modifyResponse(resp *http.Response) error {
 	}
 	h.Set(transport.RequestIDHeader, c.id)
 	protect(h)
+	closeBehindEarlyAnswer(h, c, resp.Request)
 	return nil
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"vcsagent/gateway/store"
@@ -17,19 +19,29 @@ import (
 
 // The codes of answers that the gateway makes itself.
 const (
-	codeUnauthenticated = "unauthenticated" // 401 or 407: no key, or not one of ours
-	codeForbidden       = "forbidden"       // 403: the key may not do that, or nobody may
-	codeUnknownPool     = "unknown_pool"    // 404
-	codeNotFound        = "not_found"       // 404: no such path on this listener
-	codeNoAgent         = "no_agent"        // 503: no agent of the pool is connected
-	codeBusy            = "busy"            // 503: every stream is taken
-	codeAgentLost       = "agent_lost"      // 502: the agent went away before it answered
-	codeInternal        = "internal"        // 500: a fault of the gateway's own
+	codeUnauthenticated = "unauthenticated"  // 401 or 407: no key, or not one of ours
+	codeForbidden       = "forbidden"        // 403: the key may not do that, or nobody may
+	codeUnknownPool     = "unknown_pool"     // 404
+	codeNotFound        = "not_found"        // 404: no such path on this listener
+	codeNoAgent         = "no_agent"         // 503: no agent of the pool is connected
+	codeBusy            = "busy"             // 503: every stream is taken
+	codeAgentLost       = "agent_lost"       // 502: the agent went away before it answered
+	codeHeaderTooLarge  = "header_too_large" // 431: more than the tunnel takes
+	codeBodyUnreadable  = "body_unreadable"  // 400: the caller's body is no HTTP
+	codeInternal        = "internal"         // 500: a fault of the gateway's own
 )
 
 const (
 	noAgentRetryAfter = 5 * time.Second
 	busyRetryAfter    = 2 * time.Second
+
+	// bodyLinger is how long the rest of a body that nobody wants any more may
+	// take to come, so that the connection is good for another request.
+	bodyLinger = 5 * time.Second
+
+	// headerListSize is what a request's header section may come to as the
+	// carriers count it, with room for what is added here.
+	headerListSize = transport.MaxHeaderBytes - 4<<10
 
 	// statusCancelled is logged when the caller went away before an answer; it is never sent.
 	statusCancelled = 499
@@ -62,7 +74,7 @@ type call struct {
 	id      string
 	began   time.Time
 	w       *transport.ResponseWriter
-	bodyIn  *transport.CountingBody
+	bodyIn  *callerBody
 	route   route
 	pool    store.Pool
 	key     store.Key
@@ -84,11 +96,21 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 // ServeHTTP implements http.Handler.
 func (h *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{id: requestID(r), began: time.Now(), w: transport.NewResponseWriter(w)}
-	c.bodyIn = &transport.CountingBody{ReadCloser: r.Body}
+	r = r.WithContext(r.Context()) // net/http looks at the body in its own
+	c.bodyIn = &callerBody{CountingBody: transport.CountingBody{ReadCloser: r.Body}}
+	c.bodyIn.ended.Store(r.ContentLength == 0)
 	r.Body = c.bodyIn
 	defer func() {
 		p := recover()
 		h.finish(c, r, p)
+		if r.ProtoMajor == 1 && !c.bodyIn.ended.Load() {
+			// net/http reads on, and its own deadline is gone.
+			linger := bodyLinger
+			if p != nil {
+				linger = 0
+			}
+			http.NewResponseController(c.w).SetReadDeadline(time.Now().Add(linger))
+		}
 		if p != nil {
 			panic(http.ErrAbortHandler) // the answer is cut: it must not look whole
 		}
@@ -128,8 +150,23 @@ func (h *callers) admit(c *call, r *http.Request) *refusal {
 		return refuse(http.StatusInternalServerError, codeInternal, "The gateway could not look the pool up; its log says why.")
 	case !mayCall(c.key, c.pool.ID):
 		return refuse(http.StatusForbidden, codeForbidden, "This key may not call this pool.")
+	case listSize(r) > headerListSize:
+		return refuse(http.StatusRequestHeaderFieldsTooLarge, codeHeaderTooLarge, "The request's target and headers are more than the tunnel takes.")
 	}
 	return nil
+}
+
+// listSize is the size of a request's header section as HTTP/2 and HTTP/3 count
+// it (RFC 9113, section 6.5.2): many short fields come to more than they did on
+// HTTP/1.
+func listSize(r *http.Request) int {
+	n := len(r.RequestURI)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v) + 32
+		}
+	}
+	return n
 }
 
 func mayCall(k store.Key, poolID string) bool {
@@ -167,7 +204,7 @@ func (h *callers) forward(c *call, r *http.Request) {
 	}
 	defer c.member.release()
 	// An early answer (413, say) must pass a body that is still being sent. It
-	// only exists, and is only needed, on HTTP/1.
+	// only exists, and is only needed, on HTTP/1. See closeBehindEarlyAnswer.
 	http.NewResponseController(c.w).EnableFullDuplex()
 	h.proxy.ServeHTTP(c.w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
 }
@@ -225,9 +262,52 @@ func forwardFailed(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	p := refusal{Status: http.StatusBadGateway, Code: codeAgentLost, ID: c.id, Detail: "The connection to the agent ended before it answered; the VCS may have seen the request or not."}
+	if failure := c.bodyIn.failure(); failure != nil {
+		c.failure = failure
+		p.Status, p.Code, p.Detail = http.StatusBadRequest, codeBodyUnreadable, "The request's body could not be read to its end."
+	}
 	c.code = p.Code
 	protect(w.Header())
+	closeBehindEarlyAnswer(w.Header(), c, r)
 	p.Write(w, r)
+}
+
+// closeBehindEarlyAnswer marks a connection as not to be used again if its
+// request's body wasn't read to the end before the answer. With EnableFullDuplex
+// net/http doesn't keep such a body apart from the next request: a read of either
+// panics, on the carrier's goroutine too, where nothing recovers it.
+func closeBehindEarlyAnswer(h http.Header, c *call, r *http.Request) {
+	if r.ProtoMajor == 1 && !c.bodyIn.ended.Load() {
+		h.Set("Connection", "close")
+	}
+}
+
+// callerBody is a caller's body: counted, and with what became of it. The
+// carrier reads it on a goroutine of its own.
+type callerBody struct {
+	transport.CountingBody
+	ended  atomic.Bool           // it was read to its end
+	failed atomic.Pointer[error] // why it couldn't be
+}
+
+// Read implements io.Reader.
+func (b *callerBody) Read(p []byte) (int, error) {
+	n, err := b.CountingBody.Read(p)
+	switch {
+	case err == io.EOF:
+		b.ended.Store(true)
+	case err != nil:
+		b.failed.Store(&err)
+	}
+	return n, err
+}
+
+// failure is why the body couldn't be read, or nil.
+func (b *callerBody) failure() error {
+	if err := b.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // requestID keeps the caller's id for a request if it's a sensible one.
