@@ -1,6 +1,9 @@
 package agent
 
-import "net/http"
+import (
+	"net/http"
+	"net/url"
+)
 
 // RetryWait is how long the agent waits after an attempt that ended with err.
 var RetryWait = retryWait
@@ -24,3 +27,17 @@ func (a *Agent) Health() http.Handler { return a.health }
 
 // Session is the handler of one session with n streams.
 func (a *Agent) Session(n int) http.Handler { return a.handler.session(n) }
+
+// Relative is what becomes of a URL in the answer to a request for path at a
+// VCS with this base endpoint.
+func Relative(base, path, ref string) (string, bool) {
+	b, err := url.Parse(base)
+	if err != nil {
+		panic(err)
+	}
+	r, err := url.Parse(ref)
+	if err != nil {
+		return "", false
+	}
+	return newHostMap(b, []string{"codeload."}).relative(&url.URL{Scheme: b.Scheme, Host: b.Host, Path: path}, r)
+}
