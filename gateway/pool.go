@@ -237,15 +237,43 @@ func (p *pool) leastBusy() *member {
 	return best
 }
 
-// drainAll asks every agent to dial anew.
+// drainPatience is how long a shutdown waits for its agents to be told of it.
+const drainPatience = time.Second
+
+// drainAll asks every agent to dial anew. An agent that takes no lines holds up
+// neither the others nor the shutdown: its own goroutine waits for it, until the
+// session is closed.
 func (rt *router) drainAll() {
+	var told sync.WaitGroup
+	for _, s := range rt.sessions() {
+		told.Add(1)
+		rt.following.Go(func() {
+			defer told.Done()
+			s.Drain()
+		})
+	}
+	all := make(chan struct{})
+	rt.following.Go(func() {
+		told.Wait()
+		close(all)
+	})
+	select {
+	case <-all:
+	case <-time.After(drainPatience):
+	}
+}
+
+// sessions lists the live sessions of every pool.
+func (rt *router) sessions() []*transport.Session {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
+	var all []*transport.Session
 	for _, p := range rt.pools {
 		for _, m := range p.snapshot() {
-			m.session.Drain()
+			all = append(all, m.session)
 		}
 	}
+	return all
 }
 
 // snapshot copies the pool's members as they are at one moment.
