@@ -146,15 +146,16 @@ func TestCleanAnswer(t *testing.T) {
 	transport.CleanAnswer(nil) // no trailers
 }
 
+// A buffer that was given back comes out as long as it was.
 func TestCopyBuffers(t *testing.T) {
 	var p transport.CopyBuffers
 	a := p.Get()
-	if len(a) != 32<<10 {
+	if len(a) < 4<<10 {
 		t.Errorf("a buffer of %d bytes", len(a))
 	}
 	p.Put(a)
-	if b := p.Get(); len(b) != 32<<10 {
-		t.Errorf("a buffer of %d bytes the second time", len(b))
+	if b := p.Get(); len(b) != len(a) {
+		t.Errorf("a buffer of %d bytes, and then of %d", len(a), len(b))
 	}
 }
 
