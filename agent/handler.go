@@ -30,11 +30,15 @@ const (
 	codeTimeout        = "vcs_timeout"      // 504: no answer came in time
 	codeForeign        = "foreign_redirect" // 502: the VCS redirects to another host
 	codeInternal       = "internal"         // 500: a fault of the agent's own
-	codeBodyUnreadable = "body_unreadable"  // 400: a body that a rule must inspect broke off
+	codeBodyUnreadable = "body_unreadable"  // 400: the request's body broke off
 
 	// statusCancelled is logged when the caller went away before the answer
 	// (as other proxies log it; it is never sent).
 	statusCancelled = 499
+
+	// goneWait is how long a request whose body broke off may take to show that
+	// its caller has gone: a carrier may tell of the body first.
+	goneWait = 250 * time.Millisecond
 )
 
 type handlerConfig struct {
@@ -96,11 +100,39 @@ type call struct {
 	stream   int
 	began    time.Time
 	w        *transport.ResponseWriter
-	bodyIn   *transport.CountingBody
+	body     *callerBody
+	bodyIn   *transport.CountingBody // counts body
 	decision allow.Decision
 	code     string // of an answer that we made; "" if the VCS answered
 	failure  error  // what the code stands for, for the log only
 	trace    *debugTrace
+}
+
+// gone tells whether the caller went away, so that nobody is there to answer.
+func (c *call) gone(ctx context.Context) bool {
+	if ctx.Err() == nil && c.body.broke.Load() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(goneWait):
+		}
+	}
+	return ctx.Err() != nil
+}
+
+// callerBody is a request's body that remembers whether it broke off. Reads may
+// go on after the handler has returned, hence the atomic.
+type callerBody struct {
+	io.ReadCloser
+	broke atomic.Bool
+}
+
+// Read implements io.Reader.
+func (b *callerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		b.broke.Store(true)
+	}
+	return n, err
 }
 
 type callKey struct{}
@@ -108,8 +140,8 @@ type callKey struct{}
 func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, stream int) {
-	c := &call{id: requestID(r), stream: stream, began: time.Now(), w: transport.NewResponseWriter(w)}
-	c.bodyIn = &transport.CountingBody{ReadCloser: r.Body}
+	c := &call{id: requestID(r), stream: stream, began: time.Now(), w: transport.NewResponseWriter(w), body: &callerBody{ReadCloser: r.Body}}
+	c.bodyIn = &transport.CountingBody{ReadCloser: c.body}
 	r.Body = c.bodyIn
 	h.inFlight.Add(1)
 	h.metrics.InFlight.Inc()
@@ -153,7 +185,10 @@ func (h *handler) inspect(c *call, r *http.Request) bool {
 		var err error
 		if body, err = io.ReadAll(io.LimitReader(r.Body, allow.MaxBodyBytes+1)); err != nil {
 			c.failure = err
-			h.problem(c, r, transport.Problem{Status: http.StatusBadRequest, Code: codeBodyUnreadable, Detail: "The request's body broke off."})
+			if c.gone(r.Context()) {
+				panic(http.ErrAbortHandler)
+			}
+			h.problem(c, r, brokenBody)
 			return false
 		}
 	}
@@ -168,6 +203,8 @@ func (h *handler) inspect(c *call, r *http.Request) bool {
 	}
 	return true
 }
+
+var brokenBody = transport.Problem{Status: http.StatusBadRequest, Code: codeBodyUnreadable, Detail: "The request's body broke off."}
 
 func (h *handler) deny(c *call, r *http.Request) {
 	d := c.decision
@@ -234,8 +271,12 @@ func (h *handler) rewrite(pr *httputil.ProxyRequest) {
 func (h *handler) forwardFailed(_ http.ResponseWriter, r *http.Request, err error) {
 	c := callOf(r)
 	c.failure = err
-	if r.Context().Err() != nil { // the caller went away: nobody to answer
+	if c.gone(r.Context()) {
 		panic(http.ErrAbortHandler)
+	}
+	if c.body.broke.Load() { // no fault of the VCS's
+		h.problem(c, r, brokenBody)
+		return
 	}
 	var foreign *foreignRedirectError
 	p := transport.Problem{Status: http.StatusBadGateway, Code: codeUnreachable, Detail: "The VCS could not be reached; the agent's log says why."}
