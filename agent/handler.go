@@ -70,6 +70,7 @@ func newHandler(cfg handlerConfig) *handler {
 		ModifyResponse: h.modifyResponse,
 		ErrorHandler:   h.forwardFailed,
 		ErrorLog:       slog.NewLogLogger(cfg.log.Handler(), slog.LevelDebug),
+		FlushInterval:  transport.FlushInterval,
 		BufferPool:     &transport.CopyBuffers{},
 	}
 	return h

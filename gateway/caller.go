@@ -64,6 +64,7 @@ func newCallers(keys *keyring, rt *router, log *slog.Logger, m *metrics.Gateway)
 		ModifyResponse: modifyResponse,
 		ErrorHandler:   forwardFailed,
 		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		FlushInterval:  transport.FlushInterval,
 		BufferPool:     &transport.CopyBuffers{},
 	}
 	return h

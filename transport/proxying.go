@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // What the agent's and the gateway's reverse proxies share.
@@ -26,6 +27,12 @@ func (b *CountingBody) Read(p []byte) (int, error) {
 
 // Bytes is how many were read so far.
 func (b *CountingBody) Bytes() int64 { return b.n.Load() }
+
+// FlushInterval is how long the reverse proxies may hold part of an answer back:
+// what a VCS has begun to say reaches the caller within it at each of the two,
+// also where a Content-Length has them expect more. It is short to a person and
+// long to a small answer, which goes out whole before.
+const FlushInterval = 20 * time.Millisecond
 
 // CopyBuffers lends the buffers that answers are copied through; it implements
 // httputil.BufferPool. The zero value is ready.

@@ -191,3 +191,45 @@ func TestCutAnswers(t *testing.T) {
 		}
 	})
 }
+
+// What the VCS has said so far gets to the caller while it prepares the rest,
+// whether it announced a length or not.
+func TestAnswersAreNotHeldBack(t *testing.T) {
+	onBothCarriers(t, func(t *testing.T, carrier string) {
+		t.Parallel()
+		const part = "a part "
+		for _, length := range []bool{true, false} {
+			next := make(chan struct{})
+			s := stack.New(t, stack.Options{VCS: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if length {
+					w.Header().Set("Content-Length", strconv.Itoa(3*len(part)))
+				}
+				for range 3 {
+					http.NewResponseController(w).Flush()
+					<-next
+					io.WriteString(w, part)
+				}
+			})})
+			s.StartAgent(t, "--transport", carrier)
+			req := s.Request(t, "GET", archivePath)
+			answered := make(chan *http.Response, 1)
+			go func() {
+				if resp, err := direct.Do(req); err == nil {
+					answered <- resp
+				}
+			}()
+			resp := receive(t, "the answer's header", answered)
+			for range 3 {
+				next <- struct{}{}
+				got := make([]byte, len(part))
+				if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != part {
+					t.Fatalf("announced length %v: %q, %v", length, got, err)
+				}
+			}
+			if _, err := resp.Body.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("announced length %v: no end: %v", length, err)
+			}
+			resp.Body.Close()
+		}
+	})
+}

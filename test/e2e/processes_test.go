@@ -63,8 +63,8 @@ func procStatus(t *testing.T, p *stack.Process, field string) int {
 	return 0
 }
 
-// goMetric reads one metric without labels from a process's own page.
-func goMetric(t *testing.T, metrics, name string) float64 {
+// metric reads one metric, named as it is printed, from a process's own page.
+func metric(t *testing.T, metrics, name string) float64 {
 	t.Helper()
 	status, page := health(t, metrics, "/metrics")
 	if status != 200 {
