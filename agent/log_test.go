@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"vcsagent/agent"
 	"vcsagent/transport"
@@ -127,6 +128,43 @@ func TestLinesCannotBeForged(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a terminal would obey stays encoded in a line of JSON too.
+func TestPathsArePrintable(t *testing.T) {
+	for _, tc := range []struct{ name, target, path, rawPath string }{
+		{"letters of any script", "/gr%C3%BC%C3%9Fe/日本", "/grüße/日本", "/gr%C3%BC%C3%9Fe/日本"},
+		{"a space and quotes", "/a%20%22b", `/a "b`, "/a%20%22b"},
+		{"C1 controls", "/a%C2%9B2J/\u009b2J", "/a%C2%9B2J/%C2%9B2J", "/a%C2%9B2J/%C2%9B2J"},
+		{"delete", "/a%7F", "/a%7F", "/a%7F"},
+		{"a line break", "/a%0Ab", "/a%0Ab", "/a%0Ab"},
+		{"text turned around", "/%E2%80%AEtxt.exe", "/%E2%80%AEtxt.exe", "/%E2%80%AEtxt.exe"},
+		{"a raw one", "/\u202etxt.exe", "/%E2%80%AEtxt.exe", "/%E2%80%AEtxt.exe"},
+		{"no UTF-8", "/a\xff%FE", "/a%FF%FE", "/a%FF%FE"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := prepare(t, transport.ModeTCP, http.NotFound, nil)
+			req, err := http.NewRequest("GET", "https://vcs-agent/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.RequestURI, req.Body = tc.target, http.NoBody
+			r.Session(1).ServeHTTP(newRecorder(), req)
+			if line := r.lines("denied", 1)[0]; line["path"] != tc.path || line["raw_path"] != tc.rawPath {
+				t.Errorf("path %q, raw_path %q", line["path"], line["raw_path"])
+			}
+		})
+	}
+}
+
+// A VCS that answers garbage can't fill the log with it.
+func TestErrorsAreBounded(t *testing.T) {
+	r := start(t, transport.ModeTCP, raw(strings.Repeat("\u009bx", 30_000)+"\r\n\r\n"), nil)
+	r.get("GET", project, nil, "")
+	e := r.lines("failed", 1)[0]["error"].(string)
+	if len(e) > 3<<10 || strings.ContainsFunc(e, unicode.IsControl) || !strings.Contains(e, "malformed") {
+		t.Errorf("logged %d bytes: %.200q", len(e), e)
 	}
 }
 
