@@ -142,7 +142,7 @@ func TestLocation(t *testing.T) {
 func mustBeForeign(t *testing.T, got answer) {
 	t.Helper()
 	if got.StatusCode != http.StatusBadGateway || got.Header.Get(transport.ErrorHeader) != "foreign_redirect" {
-		t.Errorf("got %d %q, want the foreign redirect refused", got.StatusCode, got.Header[transport.ErrorHeader])
+		t.Errorf("got %d %q, want the foreign redirect refused", got.StatusCode, got.Header.Values(transport.ErrorHeader))
 	}
 	if l, ok := got.Header["Location"]; ok || strings.Contains(got.body, "evil") {
 		t.Errorf("the answer tells Location %q and the body %s", l, got.body)

@@ -314,7 +314,8 @@ func TestProxyURLsThatCannotBe(t *testing.T) {
 		t.Errorf("ftp: %v", err)
 	}
 	d := dialer(t, g, transport.ModeTCP, 4)
-	d.Proxy = func(*url.URL) (*url.URL, error) { return url.Parse("http://user:s3cret@%zz") }
+	broken := "http://user:s3cret@%zz"
+	d.Proxy = func(*url.URL) (*url.URL, error) { return url.Parse(broken) }
 	if _, err := d.Dial(t.Context(), g.addr); err == nil || !strings.Contains(err.Error(), "HTTPS_PROXY is not a proxy's URL") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("broken URL: %v", err)
 	}
