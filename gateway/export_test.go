@@ -130,3 +130,14 @@ const (
 	KeyringTTL  = keyringTTL
 	KeyringSize = keyringSize
 )
+
+// Draining is how many of a pool's sessions drain.
+func (g *Gateway) Draining(poolID string) int {
+	n := 0
+	for _, m := range g.router.find(poolID).snapshot() {
+		if m.draining {
+			n++
+		}
+	}
+	return n
+}

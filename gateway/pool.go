@@ -77,13 +77,23 @@ type member struct {
 	busy     int       // guarded by pool.mu, as the rest
 	lastUsed time.Time // breaks ties between equally busy sessions
 	draining bool
+	drained  chan struct{} // has a value once the last request of a draining session has ended
 }
 
-func (m *member) free() bool { return !m.draining && m.busy < m.session.Hello.Parallelism }
+// free tells whether the session may be given another request. One that has
+// ended may not have been taken out yet.
+func (m *member) free() bool {
+	select {
+	case <-m.session.Done():
+		return false
+	default:
+		return !m.draining && m.busy < m.session.Hello.Parallelism
+	}
+}
 
 // join adds a session until it ends; it returns at once.
 func (p *pool) join(s *transport.Session) {
-	m := &member{session: s, pool: p}
+	m := &member{session: s, pool: p, drained: make(chan struct{}, 1)}
 	gauge := p.router.metrics.Agents.WithLabelValues(p.name, string(s.Carrier))
 	p.mu.Lock()
 	p.members[s] = m
@@ -93,7 +103,8 @@ func (p *pool) join(s *transport.Session) {
 	p.router.following.Go(func() { p.follow(m, gauge) })
 }
 
-// follow watches a session to its end.
+// follow watches a session to its end. It alone speaks to the agent, since one
+// that takes nothing in keeps whoever does waiting until its session is closed.
 func (p *pool) follow(m *member, gauge prometheus.Gauge) {
 	draining := m.session.Draining()
 	for {
@@ -102,11 +113,12 @@ func (p *pool) follow(m *member, gauge prometheus.Gauge) {
 			draining = nil
 			p.mu.Lock()
 			m.draining = true
-			idle := m.busy == 0
-			p.mu.Unlock()
-			if idle {
-				m.session.Drained()
+			if m.busy == 0 {
+				m.drained <- struct{}{}
 			}
+			p.mu.Unlock()
+		case <-m.drained:
+			m.session.Drained()
 		case <-m.session.Done():
 			p.mu.Lock()
 			delete(p.members, m.session)
@@ -179,12 +191,11 @@ func (m *member) release() {
 	p := m.pool
 	p.mu.Lock()
 	m.busy--
-	drained := m.draining && m.busy == 0
+	if m.draining && m.busy == 0 {
+		m.drained <- struct{}{} // once: a draining session gets nothing new
+	}
 	p.handOut()
 	p.mu.Unlock()
-	if drained {
-		m.session.Drained()
-	}
 }
 
 // handOut serves waiters while streams are free. p.mu is held.
