@@ -49,15 +49,9 @@ type Gateway struct {
 	draining atomic.Bool
 }
 
-// server is one of the HTTP listeners.
-type server struct {
-	*http.Server
-	name     string
-	listener net.Listener
-}
-
 // New checks cfg, opens the store, makes or loads the CA and binds every
-// listener. Errors about a setting are [*SettingError]s.
+// listener. Errors about settings are [*SettingError]s; all addresses and
+// certificates that are no use are told at once.
 func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -87,10 +81,10 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	reg := metrics.NewRegistry("vcs_gateway", cfg.Version)
 	g.metrics = metrics.NewGateway(reg)
 	g.router = newRouter(cfg.QueueLength, cfg.QueueTimeout, g.metrics)
-	if err := g.listenForAgents(); err != nil {
+	if err := errors.Join(g.listenForAgents(), g.listenHTTP(reg)); err != nil {
 		return nil, err
 	}
-	return g, g.listenHTTP(reg)
+	return g, nil
 }
 
 // listenForAgents binds the agents' listener with the operator's certificate or
@@ -171,10 +165,11 @@ func (g *Gateway) resetKey() ([sha256.Size]byte, error) {
 // listenHTTP binds callers, admin and metrics.
 func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 	g.servers = []*server{
-		{name: "http", Server: &http.Server{Handler: newCallers(newKeyring(g.store), g.router, g.log, g.metrics)}},
-		{name: "admin", Server: &http.Server{Handler: api.New(api.Config{Store: g.store, Token: g.tokenFor, Agents: g.agentsOf, Version: g.cfg.Version, Logger: g.log})}},
-		{name: "metrics", Server: &http.Server{Handler: metrics.Handler(reg, g.ready)}},
+		newServer("http", newCallers(newKeyring(g.store), g.router, g.log, g.metrics), g.log),
+		newServer("admin", api.New(api.Config{Store: g.store, Token: g.tokenFor, Agents: g.agentsOf, Version: g.cfg.Version, Logger: g.log}), g.log),
+		newServer("metrics", metrics.Handler(reg, g.ready), g.log),
 	}
+	var problems []error
 	for _, s := range []struct{ name, addr, cert, key string }{
 		{"http", g.cfg.HTTPListen, g.cfg.HTTPTLSCert, g.cfg.HTTPTLSKey},
 		{"admin", g.cfg.AdminListen, g.cfg.AdminTLSCert, g.cfg.AdminTLSKey},
@@ -184,21 +179,17 @@ func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 			continue
 		}
 		srv := g.server(s.name)
-		srv.ReadHeaderTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = headerTimeout, idleTimeout, callerHeaderBytes
-		srv.ErrorLog = slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
-		srv.DisableGeneralOptionsHandler = true // "OPTIONS *" is refused and logged like any other target
-		l, err := net.Listen("tcp", s.addr)
-		if err != nil {
-			return bindError(s.name+"-listen", s.addr, err)
+		if err := srv.listen(s.addr); err != nil {
+			problems = append(problems, bindError(s.name+"-listen", s.addr, err))
 		}
-		srv.listener = l
 		if s.cert != "" {
+			var err error
 			if srv.TLSConfig, err = ca.LoadKeyPair(s.cert, s.key, g.log); err != nil {
-				return &SettingError{s.name + "-tls-cert", s.cert, err.Error()}
+				problems = append(problems, &SettingError{s.name + "-tls-cert", s.cert, err.Error()})
 			}
 		}
 	}
-	return nil
+	return errors.Join(problems...)
 }
 
 // bindError says why an address can't be listened on, without naming it twice.
@@ -255,16 +246,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	endAgents()
 	g.server("metrics").Close() // last, so that probes and metrics tell of the drain
 	wg.Wait()
+	for _, s := range g.servers {
+		s.conns.Wait() // they end soon: their connections and the agents' are closed
+	}
 	g.router.following.Wait()
 	g.log.Info("stopped")
 	return err
-}
-
-func (s *server) serve() error {
-	if s.TLSConfig != nil {
-		return s.ServeTLS(s.listener, "", "")
-	}
-	return s.Serve(s.listener)
 }
 
 // drain lets requests in flight end, within the grace period.

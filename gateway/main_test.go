@@ -47,6 +47,7 @@ func testConfig(t testing.TB) gateway.Config {
 	return gateway.Config{
 		DataDir: t.TempDir(), AgentListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", MetricsListen: "127.0.0.1:0",
 		QueueLength: 100, QueueTimeout: 10 * time.Second, ShutdownGracePeriod: patience, Version: "test",
+		Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
