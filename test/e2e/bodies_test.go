@@ -145,14 +145,7 @@ func TestCallerStopsReading(t *testing.T) {
 		}
 		// Kernel buffers on three connections, windows of a stream on two sides.
 		const held = 64 << 20
-		last, still := sent.Load(), 0
-		eventually(t, "the VCS stopped sending", func() bool {
-			now := sent.Load()
-			if still++; now != last {
-				last, still = now, 0
-			}
-			return still >= 50 // half a second
-		})
+		last := standstill(t, "the VCS stopped sending", &sent)
 		if last > held {
 			t.Errorf("%d bytes are on the way, more than %d", last, held)
 		}
@@ -167,6 +160,21 @@ func TestCallerStopsReading(t *testing.T) {
 			t.Errorf("the agent's line: %v", l)
 		}
 	})
+}
+
+// standstill waits until a count that only grows has stood still for half a
+// second, and returns it.
+func standstill(t *testing.T, what string, count *atomic.Int64) int64 {
+	t.Helper()
+	last, looks := count.Load(), 0
+	eventually(t, what, func() bool {
+		if now := count.Load(); now != last {
+			last, looks = now, 0
+		}
+		looks++
+		return looks >= 50
+	})
+	return last
 }
 
 // A VCS that breaks off is seen as broken off, whether it announced a length or not.
