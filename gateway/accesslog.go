@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"vcsagent/metrics"
@@ -44,14 +45,10 @@ func (h *callers) finish(c *call, r *http.Request, panicked any) {
 	h.metrics.Bytes.WithLabelValues(metrics.DirectionIn).Add(float64(c.bodyIn.Bytes()))
 	h.metrics.Bytes.WithLabelValues(metrics.DirectionOut).Add(float64(c.w.Bytes()))
 
-	target := c.route.target
-	if c.pool.Name == "" {
-		target = r.RequestURI // the whole of it, since the pool isn't told otherwise
-	}
 	attrs := make([]slog.Attr, 0, 24)
 	attrs = append(attrs,
 		slog.String("id", c.id), slog.String("pool", c.pool.Name), slog.String("key", c.key.Name),
-		slog.String("method", r.Method), slog.String("path", transport.MaskTarget(target)),
+		slog.String("method", r.Method), slog.String("path", loggedTarget(c, r)),
 		slog.String("name", c.told.name), slog.String("purpose", c.told.purpose), slog.String("project", c.told.project),
 		slog.String("outcome", outcome), slog.Int("status_code", status),
 		slog.Float64("queued", c.queued.Seconds()), slog.Float64("first_byte", c.first.Seconds()), slog.Float64("elapsed", total.Seconds()),
@@ -76,6 +73,20 @@ func (h *callers) finish(c *call, r *http.Request, panicked any) {
 		level = slog.LevelWarn
 	}
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// loggedTarget is where a request was to go, without credentials: the path on the
+// pool's VCS or, as long as no pool is known, the whole target.
+func loggedTarget(c *call, r *http.Request) string {
+	target := r.RequestURI
+	switch {
+	case c.pool.Name != "":
+		return transport.MaskTarget(c.route.target)
+	case strings.HasPrefix(target, "/"), strings.Contains(target, "://"):
+		return transport.MaskTarget(target)
+	}
+	// An authority, as after CONNECT, may have userinfo without a URL around it.
+	return strings.TrimPrefix(transport.MaskTarget("://"+target), "://")
 }
 
 func outcomeOf(c *call, r *http.Request, panicked any) string {

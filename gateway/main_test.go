@@ -54,6 +54,14 @@ func testConfig(t testing.TB) gateway.Config {
 // start runs a gateway until the test's end.
 func start(t *testing.T, change ...func(*gateway.Config)) *fixture {
 	t.Helper()
+	f := create(t, change...)
+	f.run(t)
+	return f
+}
+
+// create makes a gateway that must be run.
+func create(t *testing.T, change ...func(*gateway.Config)) *fixture {
+	t.Helper()
 	cfg := testConfig(t)
 	f := &fixture{log: newLogLines(), dir: cfg.DataDir}
 	cfg.Logger = slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -66,7 +74,12 @@ func start(t *testing.T, change ...func(*gateway.Config)) *fixture {
 	}
 	f.pool = f.addPool(t, poolName, poolKey)
 	f.addKey(t, "backend", callerKey, poolName)
+	return f
+}
 
+// run runs the gateway until the test's end.
+func (f *fixture) run(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- f.Run(ctx) }()
@@ -79,7 +92,6 @@ func start(t *testing.T, change ...func(*gateway.Config)) *fixture {
 			t.Errorf("Run: %v", err)
 		}
 	})
-	return f
 }
 
 func (f *fixture) addPool(t *testing.T, name, key string) store.Pool {
@@ -141,8 +153,7 @@ func send(t testing.TB, r *http.Request) (*http.Response, string) {
 	return resp, string(b)
 }
 
-// raw sends bytes to the callers' listener, without more to follow unless
-// keepOpen is set, and returns the connection.
+// raw sends bytes to the callers' listener and returns the connection.
 func (f *fixture) raw(t *testing.T, request string) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", f.Addr("http"))
