@@ -1,11 +1,14 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -34,8 +37,11 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await": await,
-			"modes": modes,
+			"await":      await,
+			"modes":      modes,
+			"exits":      exits,
+			"readline":   readLine,
+			"readstdout": func(ts *testscript.TestScript, neg bool, args []string) { readLine(ts, neg, append(args, "stdout")) },
 		},
 	})
 }
@@ -54,6 +60,36 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	b, _ := os.ReadFile(path)
 	ts.Fatalf("%s never held %q; it holds:\n%s", args[0], args[1], b)
+}
+
+// exits runs a program and wants an exit code: exits CODE PROGRAM [ARGS...].
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARGS...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// readLine sets a variable to a file's first line, which isn't shown:
+// readline VARIABLE FILE.
+func readLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: readline VARIABLE FILE")
+	}
+	line, _, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	ts.Setenv(args[0], line)
 }
 
 // modes prints the modes of a folder and the files in it: modes FOLDER.
