@@ -54,7 +54,7 @@ lint: ## formatting, vet, staticcheck, tidy modules
 FUZZTIME ?= 30s
 .PHONY: fuzz
 fuzz: ## each fuzz test for FUZZTIME
-	@set -e; for pkg in ./allow ./transport; do \
+	@set -e; for pkg in ./allow ./transport ./agent; do \
 	  for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 	  done; \

@@ -1,15 +1,12 @@
 package agent
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"vcsagent/metrics"
 	"vcsagent/transport"
@@ -38,7 +35,7 @@ func (h *handler) finish(c *call, r *http.Request, cut bool) {
 	attrs := make([]slog.Attr, 0, 18)
 	attrs = append(attrs,
 		slog.String("id", c.id), slog.String("name", d.Rule), slog.String("purpose", d.Purpose), slog.String("project", d.Project),
-		slog.String("method", r.Method), slog.String("path", loggedPath(r.RequestURI)), slog.String("raw_path", printable(transport.MaskTarget(r.RequestURI))),
+		slog.String("method", r.Method), slog.String("path", loggedPath(r.RequestURI)), slog.String("raw_path", transport.MaskTarget(r.RequestURI)),
 		slog.Int("status_code", status), slog.Float64("elapsed", elapsed.Seconds()),
 		slog.Int64("bytes_in", c.bodyIn.Bytes()), slog.Int64("bytes_out", c.w.Bytes()),
 		slog.Int("stream", c.stream), slog.String("pool_id", h.poolID))
@@ -69,31 +66,9 @@ func loggedPath(target string) string {
 	if err != nil {
 		return ""
 	}
-	return printable(transport.MaskTarget(u.Path))
+	return transport.MaskTarget(u.Path)
 }
 
-// printable leaves percent-encoded what isn't printable: JSON may hold, as it
-// is, what moves a terminal's cursor or turns its text around.
-func printable(s string) string {
-	var b strings.Builder
-	done := 0 // up to where s is in b
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if !unicode.IsPrint(r) || r == utf8.RuneError && size == 1 {
-			b.WriteString(s[done:i])
-			for _, c := range []byte(s[i : i+size]) {
-				fmt.Fprintf(&b, "%%%02X", c)
-			}
-			done = i + size
-		}
-		i += size
-	}
-	if done == 0 {
-		return s
-	}
-	b.WriteString(s[done:])
-	return b.String()
-}
 
 // maxLoggedError bounds an error in a line: some quote what the VCS sent.
 const maxLoggedError = 1 << 10
@@ -107,5 +82,5 @@ func maskError(err error) string {
 	if len(s) > maxLoggedError {
 		s = strings.ToValidUTF8(s[:maxLoggedError], "") + "…"
 	}
-	return printable(s)
+	return transport.Printable(s)
 }

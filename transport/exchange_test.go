@@ -453,7 +453,7 @@ func TestAgentAgainstOddGateways(t *testing.T) {
 	t.Parallel()
 	bothCarriers(t, func(t *testing.T, mode transport.Mode) {
 		for _, tc := range []struct{ name, line, want string }{
-			{"refused", `{"type":"refused","code":"unauthorized","sentence":"no\u0007 such pool","retry_after":9}`, "refused the session (unauthorized): no such pool"},
+			{"refused", `{"type":"refused","code":"unauthorized","sentence":"no\u0007 such pool","retry_after":9}`, "refused the session (unauthorized): no%07 such pool"},
 			{"garbage", "\x00\x01garbage", "not a JSON object"},
 			{"something else first", `{"type":"drain"}`, `first line is "drain"`},
 			{"a welcome without fields", `{"type":"welcome"}`, "not welcome or refused"},

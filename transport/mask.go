@@ -3,9 +3,12 @@ package transport
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxLogged bounds a target or a header's value in a log line.
@@ -120,9 +123,9 @@ func unhex(c byte) int {
 
 func bounded(s string) string {
 	if len(s) > maxLogged {
-		return s[:maxLogged] + "…"
+		return Printable(s[:maxLogged]) + "…"
 	}
-	return s
+	return Printable(s)
 }
 
 // MaskHeader returns a copy of h for logs: values that carry credentials are
@@ -264,4 +267,29 @@ func valueEnd(s string, i int) int {
 		i++
 	}
 	return len(s)
+}
+
+// Printable renders a peer's text for a log: what isn't printable, such as
+// control characters, marks that turn the writing's direction and broken UTF-8, is
+// percent-encoded, so that neither a terminal nor an eye is misled. JSON alone
+// escapes only some of that.
+func Printable(s string) string {
+	var b strings.Builder
+	done := 0 // up to where s is in b
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if !unicode.IsPrint(r) || r == utf8.RuneError && size == 1 {
+			b.WriteString(s[done:i])
+			for _, c := range []byte(s[i : i+size]) {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+			done = i + size
+		}
+		i += size
+	}
+	if done == 0 {
+		return s
+	}
+	b.WriteString(s[done:])
+	return b.String()
 }

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 )
 
 // SessionPath is where the gateway opens the session exchange. It is never
@@ -99,18 +96,13 @@ func (l line) refusal() *Refusal {
 	return &Refusal{Code: printable(l.Code), Sentence: printable(l.Sentence), RetryAfter: time.Duration(l.RetryAfter) * time.Second}
 }
 
-// printable bounds a peer's text and takes control characters out of it.
+// printable bounds a peer's text and renders it for a log.
 func printable(s string) string {
 	const limit = 512
 	if len(s) > limit {
 		s = s[:limit]
 	}
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			return -1
-		}
-		return r
-	}, s)
+	return Printable(s)
 }
 
 // parseHello reads a hello and checks every bound. The version is looked at

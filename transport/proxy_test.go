@@ -224,7 +224,7 @@ func TestProxiesThatFail(t *testing.T) {
 		want         string
 	}{
 		{"wants another password", "http", connectTo("user:other"), "it wants a user and password, or other ones than the URL has (407)"},
-		{"refuses", "http", answer("HTTP/1.1 403 Not\x1b[2J allowed\r\nContent-Length: 0\r\n\r\n"), "it refused CONNECT to ADDR: 403 Not[2J allowed"},
+		{"refuses", "http", answer("HTTP/1.1 403 Not\x1b[2J allowed\r\nContent-Length: 0\r\n\r\n"), "it refused CONNECT to ADDR: 403 Not%1B[2J allowed"},
 		{"redirects", "http", answer("HTTP/1.1 302 Found\r\nLocation: http://login/\r\n\r\n"), "it refused CONNECT to ADDR: 302 Found"},
 		{"answers garbage", "http", answer("SSH-2.0-OpenSSH_9.9\r\n\r\n"), "read its answer to CONNECT"},
 		{"hangs up", "http", func(_ *fakeProxy, c net.Conn) { http.ReadRequest(bufio.NewReader(c)) }, "read its answer to CONNECT"},
