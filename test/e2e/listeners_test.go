@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
+
 	"vcsagent/test/stack"
 )
 
@@ -97,5 +99,78 @@ func TestListenersUnderAbuse(t *testing.T) {
 	}
 	if got := receive(t, "an answer", send(s.Request(t, "GET", "/api/v4/user"))); got.status != 200 {
 		t.Errorf("afterwards: %d %v", got.status, got.err)
+	}
+}
+
+// The same on QUIC: peers that speak another protocol, say nothing, or speak
+// out of turn.
+func TestQUICListenerUnderAbuse(t *testing.T) {
+	t.Parallel()
+	s := stack.New(t, stack.Options{})
+	s.StartAgent(t, "--transport", "quic")
+	receive(t, "a first answer", send(s.Request(t, "GET", "/api/v4/user")))
+	goroutines := func() float64 { return metric(t, s.Gateway.Metrics, "go_goroutines") }
+	before, memory := goroutines(), residentMiB(t, s.Gateway.Process)
+
+	sock, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := &quic.Transport{Conn: sock}
+	t.Cleanup(func() {
+		dialer.Close()
+		sock.Close()
+	})
+	addr, err := net.ResolveUDPAddr("udp", s.Gateway.Agents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dial := func(alpn string) (*quic.Conn, error) {
+		return dialer.Dial(t.Context(), addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{alpn}},
+			&quic.Config{MaxIncomingStreams: 100, KeepAlivePeriod: time.Second})
+	}
+	const each = 20
+	for range each {
+		if c, err := dial("h3"); err == nil {
+			t.Errorf("a peer that speaks h3 was let in: %v", c.RemoteAddr())
+		}
+		// One that is silent, one that opens streams with garbage, one that leaves.
+		for _, speak := range []func(*quic.Conn){
+			func(*quic.Conn) {},
+			func(c *quic.Conn) {
+				for range 10 {
+					if str, err := c.OpenUniStream(); err == nil {
+						io.WriteString(str, strings.Repeat("\x3f garbage", 100))
+					}
+				}
+			},
+			func(c *quic.Conn) { c.CloseWithError(0, "") },
+		} {
+			c, err := dial("rh3")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go speak(c)
+		}
+	}
+	for range 20 {
+		if got := receive(t, "an answer", send(s.Request(t, "GET", "/api/v4/user"))); got.status != 200 {
+			t.Errorf("in the middle of it: %d %v", got.status, got.err)
+		}
+	}
+	refused := func() int {
+		return len(linesWith(s.Gateway.Process, "refused a connection to the agents' listener"))
+	}
+	// Those that leave may be gone before the gateway looks at them.
+	eventually(t, "all that stay are refused, said and counted, and none is left", func() bool {
+		n := refused()
+		return n >= 2*each && goroutines() <= before+8 &&
+			metric(t, s.Gateway.Metrics, `vcs_gateway_refused_connections_total{carrier="quic"}`) == float64(n)
+	})
+	if n := refused(); n > 3*each {
+		t.Errorf("%d lines for %d connections", n, 3*each)
+	}
+	if now := residentMiB(t, s.Gateway.Process); now > memory+24 {
+		t.Errorf("%d MiB resident, %d before", now, memory)
 	}
 }
