@@ -378,6 +378,30 @@ func TestAgentGoesAway(t *testing.T) {
 	})
 }
 
+// An agent that goes away before the request's body has come is answered for at
+// once, and nothing can follow on that connection.
+func TestAgentGoesAwayBeforeTheBody(t *testing.T) {
+	f := start(t)
+	bothCarriers(t, func(t *testing.T, mode transport.Mode) {
+		g := newGate()
+		a := f.join(t, options{mode: mode}, g.ServeHTTP)
+		conn := f.raw(t, post("/x", "Content-Length: 4\r\n"))
+		in := bufio.NewReader(conn)
+		receive(t, g.arrived)
+		a.kill()
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != 502 || !resp.Close {
+			t.Fatal(resp, err)
+		}
+		io.WriteString(conn, "body"+post("/next", "Content-Length: 2\r\n")+"ab")
+		io.Copy(io.Discard, in) // until the connection ends
+		f.awaitAgents(t, f.pool.ID, func(ids []string) bool { return len(ids) == 0 })
+		if resp, body := f.get(t, "/x"); problemIn(t, resp, body).Code != "no_agent" {
+			t.Errorf("%s", body)
+		}
+	})
+}
+
 // Bodies of some size pass both ways at the same time.
 func TestBodiesBothWays(t *testing.T) {
 	f := start(t)

@@ -237,8 +237,35 @@ type sessionTransport struct{}
 
 // RoundTrip implements http.RoundTripper.
 func (sessionTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return callOf(r.Context()).member.session.RoundTrip(r)
+	s := callOf(r.Context()).member.session
+	if r.Body == nil {
+		return s.RoundTrip(r)
+	}
+	// When the session ends HTTP/2 goes on waiting for the body's next bytes,
+	// which a caller that has stopped sending never sends.
+	type result struct {
+		resp *http.Response
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		resp, err := s.RoundTrip(r)
+		done <- result{resp, err}
+	}()
+	select {
+	case got := <-done:
+		return got.resp, got.err
+	case <-s.Done():
+	}
+	select {
+	case got := <-done:
+		return got.resp, got.err
+	default: // an answer can't come any more
+		return nil, errSessionEnded
+	}
 }
+
+var errSessionEnded = errors.New("the session with the agent ended")
 
 // rewrite makes the request for the agent: the caller's, less what concerns only
 // the gateway. What may go on to the VCS is the agent's to decide.

@@ -252,7 +252,34 @@ func (f *fixture) awaitQueue(t *testing.T, n int) {
 	})
 }
 
-// What doesn't end in time is cut, and its line is in the log before Run returns.
+// slowToEnd is a session whose requests take a while to end once they are cut.
+type slowToEnd struct{ arrived chan struct{} }
+
+func (s slowToEnd) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.arrived <- struct{}{}
+	<-r.Context().Done()
+	time.Sleep(100 * time.Millisecond)
+	return nil, r.Context().Err()
+}
+
+// Run returns after every handler has, and after its line is in the log.
+func TestRunWaitsForWhatItCut(t *testing.T) {
+	f := create(t, func(c *gateway.Config) { c.ShutdownGracePeriod = 0 })
+	slow := slowToEnd{make(chan struct{}, 1)}
+	f.SetTransport(slow)
+	f.run(t)
+	f.join(t, options{}, answer("not asked"))
+	f.raw(t, "GET /private/gitlab/a HTTP/1.1\r\nHost: gw\r\nVCS-Gateway-Key: "+callerKey+"\r\n\r\n")
+	receive(t, slow.arrived)
+	if err := f.stop(); err != nil {
+		t.Error(err)
+	}
+	if n := len(f.log.lines("request")); n != 1 {
+		t.Errorf("%d requests are in the log when Run has returned", n)
+	}
+}
+
+// What doesn't end in time is cut.
 func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	for _, grace := range []time.Duration{0, 50 * time.Millisecond} {
 		t.Run(grace.String(), func(t *testing.T) {
