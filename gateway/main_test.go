@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -374,22 +373,6 @@ func (l *logLines) await(t testing.TB, msg, field string, value any) map[string]
 			t.Fatalf("no line %q with %s=%v in:\n%s", msg, field, value, l)
 		}
 	}
-}
-
-// settingIn is the SettingError for a setting in a join of them.
-func settingIn(err error, setting string) *gateway.SettingError {
-	if j, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range j.Unwrap() {
-			if s := settingIn(e, setting); s != nil {
-				return s
-			}
-		}
-		return nil
-	}
-	if s, ok := errors.AsType[*gateway.SettingError](err); ok && s.Setting == setting {
-		return s
-	}
-	return nil
 }
 
 // answer is a handler that says what it's given.
