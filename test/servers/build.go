@@ -2,6 +2,7 @@ package servers
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,12 +74,28 @@ func build(program string) (string, error) {
 			return "", err
 		}
 	}
+	root := filepath.Dir(strings.TrimSpace(string(gomod)))
+	if err := readFolders(root); err != nil {
+		return "", err
+	}
 	path := filepath.Join(built.dir, program)
 	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "./cmd/"+program)
-	cmd.Dir = filepath.Dir(strings.TrimSpace(string(gomod)))
+	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%s: %w\n%s", cmd, err, out)
 	}
 	return path, nil
+}
+
+// readFolders reads the module's folders. "go test" keeps the results of tests
+// whose own code, and whatever files and folders they read, haven't changed; it
+// can't know that they built a program from others.
+func readFolders(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "test") {
+			return fs.SkipDir
+		}
+		return err
+	})
 }
