@@ -157,7 +157,7 @@ func (a *Agent) serveHealth(wg *sync.WaitGroup) (stop func(), err error) {
 		return nil, &SettingError{"metrics-listen", a.cfg.MetricsListen, err.Error()}
 	}
 	srv := &http.Server{
-		Handler: a.health, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: a.health, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
 	}
 	wg.Go(func() { srv.Serve(l) })

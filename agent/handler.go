@@ -3,6 +3,8 @@ package agent
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -271,7 +273,7 @@ func (h *handler) rewrite(pr *httputil.ProxyRequest) {
 // forwardFailed answers when the VCS didn't, or not usably.
 func (h *handler) forwardFailed(_ http.ResponseWriter, r *http.Request, err error) {
 	c := callOf(r)
-	c.failure = err
+	c.failure = hinted(err)
 	if c.gone(r.Context()) {
 		panic(http.ErrAbortHandler)
 	}
@@ -289,6 +291,17 @@ func (h *handler) forwardFailed(_ http.ResponseWriter, r *http.Request, err erro
 	}
 	h.metrics.VCSErrors.WithLabelValues(p.Code).Inc()
 	h.problem(c, r, p)
+}
+
+// hinted adds what to do to errors that have one likely cause.
+func hinted(err error) error {
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return fmt.Errorf("%w; a CA of the company's own is trusted with --ca-cert-file", err)
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return fmt.Errorf("%w; is the VCS served by http and not https?", err)
+	}
+	return err
 }
 
 func isTimeout(err error) bool {

@@ -69,7 +69,6 @@ func loggedPath(target string) string {
 	return transport.MaskTarget(u.Path)
 }
 
-
 // maxLoggedError bounds an error in a line: some quote what the VCS sent.
 const maxLoggedError = 1 << 10
 

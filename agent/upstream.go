@@ -37,6 +37,9 @@ func newUpstream(cfg Config) (*http.Transport, error) {
 		IdleConnTimeout:        90 * time.Second,
 		DisableCompression:     true, // the caller's Accept-Encoding goes along as it is
 		ForceAttemptHTTP2:      true,
+		// Else a connection whose path has died would take every request
+		// with it until the kernel gives it up, a quarter of an hour later.
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 10 * time.Second, WriteByteTimeout: 30 * time.Second},
 		OnProxyConnectResponse: checkConnect,
 	}
 	extra, err := vcsCAs(cfg)

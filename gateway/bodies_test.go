@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"vcsagent/transport"
 )
@@ -528,4 +530,47 @@ func TestLongTarget(t *testing.T) {
 	if logged := line["path"].(string); len(logged) > 4<<10 {
 		t.Errorf("the log has %d bytes of it", len(logged))
 	}
+}
+
+// A body that stands still doesn't keep its stream: it is given up and its
+// connection ended. One that came whole leaves its connection usable however long
+// it rests.
+func TestBodyThatStandsStill(t *testing.T) {
+	f := start(t)
+	bothCarriers(t, func(t *testing.T, mode transport.Mode) {
+		a := f.join(t, options{mode: mode}, func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				panic(http.ErrAbortHandler)
+			}
+			io.WriteString(w, "whole")
+		})
+		defer a.kill()
+		conn := f.raw(t, post("/still", "X-Request-Id: still-"+string(mode)+"\r\nContent-Length: 1000\r\n")+"abcde")
+		conn.SetReadDeadline(time.Now().Add(patience))
+		// net/http takes the late read for the caller's end: nobody is answered.
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("the connection is still open")
+		}
+		if line := f.log.await(t, "request", "id", "still-"+string(mode)); line["outcome"] != "cancelled" {
+			t.Errorf("the gateway's line: %v", line)
+		}
+
+		// Two whole bodies on one connection, the second after a rest longer than the limit.
+		conn = f.raw(t, post("/whole", "Content-Length: 5\r\n")+"abcde")
+		in := bufio.NewReader(conn)
+		for i := range 2 {
+			conn.SetReadDeadline(time.Now().Add(patience))
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if body, err := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(body) != "whole" || err != nil {
+				t.Errorf("whole body %d: %d %q, %v", i, resp.StatusCode, body, err)
+			}
+			if i == 0 {
+				<-time.After(bodyIdle + time.Second)
+				io.WriteString(conn, post("/whole", "Content-Length: 5\r\n")+"abcde")
+			}
+		}
+	})
 }

@@ -47,6 +47,10 @@ const (
 	statusCancelled = 499
 )
 
+// bodyIdle is how long a caller's body may stand still. One that moves has no
+// limit. Tests shorten it.
+var bodyIdle = time.Minute
+
 // callers serves callers' requests.
 type callers struct {
 	store   *keyring
@@ -98,7 +102,7 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 func (h *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{id: requestID(r), began: time.Now(), w: transport.NewResponseWriter(w)}
 	r = r.WithContext(r.Context()) // net/http looks at the body in its own
-	c.bodyIn = &callerBody{CountingBody: transport.CountingBody{ReadCloser: r.Body}}
+	c.bodyIn = &callerBody{CountingBody: transport.CountingBody{ReadCloser: r.Body}, deadline: http.NewResponseController(w).SetReadDeadline}
 	c.bodyIn.ended.Store(r.ContentLength == 0)
 	r.Body = c.bodyIn
 	defer func() {
@@ -130,10 +134,11 @@ func (h *callers) admit(c *call, r *http.Request) *refusal {
 	if problem != nil && problem.Code == codeNotFound {
 		return problem // nothing is there, with or without a key
 	}
-	key, err := h.store.key(r.Context(), callerKey(r, c.route.form))
+	secret := callerKey(r, c.route.form)
+	key, err := h.store.key(r.Context(), secret)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return unauthenticated(c.route.form)
+		return unauthenticated(c.route.form, secret != "")
 	case err != nil:
 		c.failure = err
 		return refuse(http.StatusInternalServerError, codeInternal, "The gateway could not check the key; its log says why.")
@@ -177,11 +182,18 @@ func mayCall(k store.Key, poolID string) bool {
 // unauthenticated is the answer to a missing or wrong key. A proxy's clients
 // need 407 with Basic; in the path form the challenge is never Basic, which
 // browsers and clients would answer with the VCS's password.
-func unauthenticated(f form) *refusal {
+func unauthenticated(f form, given bool) *refusal {
+	detail := "A caller's key is needed in " + KeyHeader + " or as Proxy-Authorization: Bearer."
 	if f == proxyForm {
-		return refuse(http.StatusProxyAuthRequired, codeUnauthenticated, "This proxy wants a caller's key as the password, with any user name.")
+		detail = "This proxy wants a caller's key as the password, with any user name."
 	}
-	return refuse(http.StatusUnauthorized, codeUnauthenticated, "A caller's key is needed in "+KeyHeader+" or as Proxy-Authorization: Bearer.")
+	if given {
+		detail = "The key is not one of this gateway's callers'."
+	}
+	if f == proxyForm {
+		return refuse(http.StatusProxyAuthRequired, codeUnauthenticated, detail)
+	}
+	return refuse(http.StatusUnauthorized, codeUnauthenticated, detail)
 }
 
 // forward takes a stream and sends the request through it.
@@ -314,16 +326,21 @@ func closeBehindEarlyAnswer(h http.Header, c *call, r *http.Request) {
 // carrier reads it on a goroutine of its own.
 type callerBody struct {
 	transport.CountingBody
+	deadline func(time.Time) error // for the next read
+
 	ended  atomic.Bool           // it was read to its end
 	failed atomic.Pointer[error] // why it couldn't be
 }
 
 // Read implements io.Reader.
 func (b *callerBody) Read(p []byte) (int, error) {
+	// A body that stands still would keep its stream from everybody else.
+	b.deadline(time.Now().Add(bodyIdle))
 	n, err := b.CountingBody.Read(p)
 	switch {
 	case err == io.EOF:
 		b.ended.Store(true)
+		b.deadline(time.Time{}) // net/http goes on reading, to see the caller leave
 	case err != nil:
 		b.failed.Store(&err)
 	}

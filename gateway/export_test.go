@@ -148,3 +148,6 @@ func (g *Gateway) SetTransport(rt http.RoundTripper) {
 	h.proxy.Transport = rt
 	g.server("http").Handler = arrived(h)
 }
+
+// SetBodyIdle shortens the wait for bodies that stand still; call it before any test runs.
+func SetBodyIdle(d time.Duration) { bodyIdle = d }

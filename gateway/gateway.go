@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,6 +38,7 @@ const (
 type Gateway struct {
 	cfg     Config
 	log     *slog.Logger
+	lock    io.Closer // the data folder is this process's while it's open
 	store   *store.Store
 	id      string // tells this gateway from others
 	metrics *metrics.Gateway
@@ -66,6 +68,9 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 		}
 	}()
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
+	}
+	if g.lock, err = lockFolder(cfg.DataDir); err != nil {
 		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
 	}
 	if g.store, err = store.Open(ctx, filepath.Join(cfg.DataDir, "gateway.db")); err != nil {
@@ -119,9 +124,21 @@ func (g *Gateway) listenForAgents() error {
 		config.Store(c)
 		return nil
 	}
+	_, missing := os.Stat(filepath.Join(g.cfg.DataDir, ca.KeyFile))
 	own, err := ca.LoadOrCreate(g.cfg.DataDir)
 	if err != nil {
 		return &SettingError{"data-dir", g.cfg.DataDir, err.Error()}
+	}
+	if missing != nil {
+		pools, err := g.store.Pools(context.Background())
+		if err != nil {
+			return err
+		}
+		level, msg := slog.LevelInfo, "made a CA of the gateway's own; tokens pin it"
+		if len(pools) > 0 {
+			level, msg = slog.LevelWarn, "made a new CA, since there was none any more: agents whose tokens pin the old one can't connect"
+		}
+		g.log.Log(context.Background(), level, msg, "file", filepath.Join(g.cfg.DataDir, ca.CertFile), "sha256", own.SHA256())
 	}
 	host, _, err := net.SplitHostPort(g.public)
 	if err != nil {
@@ -169,6 +186,8 @@ func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 		newServer("admin", api.New(api.Config{Store: g.store, Token: g.tokenFor, Agents: g.agentsOf, Version: g.cfg.Version, Logger: g.log}), g.log),
 		newServer("metrics", metrics.Handler(reg, g.ready), g.log),
 	}
+	// Only callers' bodies may take long.
+	g.server("admin").ReadTimeout, g.server("metrics").ReadTimeout = headerTimeout, headerTimeout
 	var problems []error
 	for _, s := range []struct{ name, addr, cert, key string }{
 		{"http", g.cfg.HTTPListen, g.cfg.HTTPTLSCert, g.cfg.HTTPTLSKey},
@@ -212,6 +231,7 @@ func (g *Gateway) server(name string) *server {
 // Run serves until ctx is done; then it isn't ready any more, takes no new
 // requests, lets those in flight end within the grace period and returns nil.
 func (g *Gateway) Run(ctx context.Context) error {
+	defer g.lock.Close()
 	defer g.store.Close()
 	failed := make(chan error, len(g.servers)+1)
 	var wg sync.WaitGroup
@@ -304,6 +324,9 @@ func (g *Gateway) closeAll() {
 	if g.store != nil {
 		g.store.Close()
 	}
+	if g.lock != nil {
+		g.lock.Close()
+	}
 }
 
 // Addr is the address that a listener got: agents, http, admin or metrics.
@@ -332,7 +355,10 @@ func (g *Gateway) authenticate(ctx context.Context, h transport.Hello) error {
 	p, err := g.store.PoolByTokenKey(ctx, h.PoolID, store.HashOf(h.Key.Reveal()))
 	switch {
 	case err == nil:
-		g.router.pool(p.ID, p.Name)
+		if g.router.pool(p.ID, p.Name).size() >= maxSessions {
+			return &transport.Refusal{Code: transport.RefusedLimit, RetryAfter: time.Minute,
+				Sentence: fmt.Sprintf("the pool has %d sessions, as many as one may have", maxSessions)}
+		}
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrWrongKey):
 		// One sentence for both: which pools exist is nobody's business.
 		return &transport.Refusal{Code: transport.RefusedUnauthorized, Sentence: "the token is for a pool that doesn't exist (any more), or its key was replaced: get a new token from the gateway's operator"}

@@ -21,7 +21,13 @@ import (
 	"vcsagent/transport"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// bodyIdle is how long a body may stand still in these tests.
+const bodyIdle = 5 * time.Second
+
+func TestMain(m *testing.M) {
+	gateway.SetBodyIdle(bodyIdle)
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait for something that must come.
 const patience = 30 * time.Second

@@ -91,6 +91,17 @@ func (m *member) free() bool {
 	}
 }
 
+// maxSessions bounds a pool's live sessions, and so what the holder of one token
+// can make a gateway keep.
+const maxSessions = 1024
+
+// size is the number of live sessions.
+func (p *pool) size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.members)
+}
+
 // join adds a session until it ends; it returns at once.
 func (p *pool) join(s *transport.Session) {
 	m := &member{session: s, pool: p, drained: make(chan struct{}, 1)}

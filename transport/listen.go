@@ -49,6 +49,7 @@ type Listener struct {
 	sock     *net.UDPConn
 	quicTr   *quic.Transport
 	quic     *quic.Listener
+	halfOpen halfOpen      // QUIC handshakes under way
 	greeting chan struct{} // a place per connection that has no session yet
 }
 
@@ -64,7 +65,7 @@ func Listen(addr string, cfg ListenConfig) (*Listener, error) {
 	hintBuffers(l.sock, cfg.Logger, slog.LevelWarn)
 	key := quic.StatelessResetKey(cfg.ResetKey)
 	var err error
-	l.quicTr, l.quic, err = listenQUIC(l.sock, cfg.TLS, &key, func() bool { return len(l.greeting) > maxGreeting/4 })
+	l.quicTr, l.quic, err = listenQUIC(l.sock, cfg.TLS, &key, &l.halfOpen)
 	if err != nil {
 		l.tcp.Close()
 		l.sock.Close()
@@ -153,6 +154,7 @@ func (l *Listener) acceptQUIC(ctx context.Context, wg *sync.WaitGroup) error {
 			}
 			return fmt.Errorf("accept agents on QUIC: %w", err)
 		}
+		l.halfOpen.end(c)
 		if !l.admit() {
 			c.CloseWithError(h3NoError, "")
 			l.refuse(QUIC, c.RemoteAddr(), errTooMany)

@@ -31,15 +31,7 @@ var secretHeaders = map[string]bool{"Cookie": true, "Set-Cookie": true, "Set-Coo
 // MaskTarget renders a request target or a URL for logs: the values of query
 // keys that carry credentials are hidden, userinfo too, and it is bounded to 2 KiB.
 func MaskTarget(target string) string {
-	if scheme, rest, ok := strings.Cut(target, "://"); ok {
-		end := strings.IndexAny(rest, "/?#")
-		if end < 0 {
-			end = len(rest)
-		}
-		if i := strings.LastIndexByte(rest[:end], '@'); i >= 0 {
-			target = scheme + "://" + masked + rest[i:]
-		}
-	}
+	target = userinfo.ReplaceAllString(target, "://"+masked+"@")
 	// Servers differ in whether ";" ends a value, and hardly any other character does.
 	return bounded(maskPairs(target, "&", secretName))
 }

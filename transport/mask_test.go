@@ -41,6 +41,8 @@ func TestMaskTarget(t *testing.T) {
 		{"http://user:s3cret@pool.private/x", "http://[masked]@pool.private/x"},
 		{"http://s3cret@h", "http://[masked]@h"},
 		{"http://user:s3@cret@h/p?q=1", "http://[masked]@h/p?q=1"},
+		{"http://pool.private/x?url=https://user:s3cret@h/", "http://pool.private/x?url=https://[masked]@h/"},
+		{"/x?a=http://h/&url=https://user:s3cret@h/", "/x?a=http://h/&url=https://[masked]@h/"},
 		{"http://h/p@v2?mail=a@b", "http://h/p@v2?mail=a@b"},
 		{"", ""},
 	} {

@@ -9,8 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -63,7 +66,7 @@ func quicConfig(incoming int) *quic.Config {
 }
 
 func (d *Dialer) dialQUIC(ctx context.Context, addr string) (*Link, error) {
-	remote, err := net.ResolveUDPAddr("udp", addr)
+	remote, err := resolveUDP(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +96,27 @@ func (d *Dialer) dialQUIC(ctx context.Context, addr string) (*Link, error) {
 		return quicError(err)
 	}
 	return l, nil
+}
+
+// resolveUDP is net.ResolveUDPAddr that ends with ctx. Like that it prefers IPv4.
+func resolveUDP(ctx context.Context, addr string) (*net.UDPAddr, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	n, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	ip := ips[0]
+	if i := slices.IndexFunc(ips, func(a netip.Addr) bool { return a.Unmap().Is4() }); i >= 0 {
+		ip = ips[i]
+	}
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip.Unmap(), uint16(n))), nil
 }
 
 // quicDialError turns the library's errors for silence and for TLS into phrases.
@@ -199,17 +223,50 @@ func h3Client(conn *quic.Conn) http.RoundTripper {
 	return t.NewClientConn(conn)
 }
 
-func listenQUIC(sock *net.UDPConn, tlsConfig *tls.Config, resetKey *quic.StatelessResetKey, busy func() bool) (*quic.Transport, *quic.Listener, error) {
+// listenQUIC listens on sock. Handshakes that aren't done yet are bounded by
+// half, from their first packet on.
+func listenQUIC(sock *net.UDPConn, tlsConfig *tls.Config, resetKey *quic.StatelessResetKey, half *halfOpen) (*quic.Transport, *quic.Listener, error) {
 	tr := &quic.Transport{
 		Conn:              sock,
 		StatelessResetKey: resetKey,
-		// Under many unfinished sessions a source must prove its address first
-		// (RFC 9000, section 8.1.2).
-		VerifySourceAddress: func(net.Addr) bool { return busy() },
+		// Under many unfinished handshakes a source must prove its address
+		// first (RFC 9000, section 8.1.2), which costs us no memory.
+		VerifySourceAddress: func(net.Addr) bool { return half.n.Load() > retryAbove },
+		ConnContext: func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+			return half.begin(ctx)
+		},
 	}
 	l, err := tr.Listen(withALPN(tlsConfig, alpnQUIC), quicConfig(0))
 	if err != nil {
 		return nil, nil, err
 	}
 	return tr, l, nil
+}
+
+// retryAbove is how many unfinished handshakes are taken without a proof of the
+// source's address; maxGreeting is how many are taken at all.
+const retryAbove = 64
+
+// halfOpen counts QUIC handshakes that are under way.
+type halfOpen struct{ n atomic.Int64 }
+
+type halfOpenKey struct{}
+
+// begin counts a connection whose context is ctx until its handshake is done, see
+// end, or it is given up.
+func (h *halfOpen) begin(ctx context.Context) (context.Context, error) {
+	if h.n.Add(1) > maxGreeting {
+		h.n.Add(-1)
+		return nil, errTooMany
+	}
+	end := sync.OnceFunc(func() { h.n.Add(-1) })
+	context.AfterFunc(ctx, end)
+	return context.WithValue(ctx, halfOpenKey{}, end), nil
+}
+
+// end is called when a connection's handshake is done.
+func (*halfOpen) end(conn *quic.Conn) {
+	if end, ok := conn.Context().Value(halfOpenKey{}).(func()); ok {
+		end()
+	}
 }

@@ -31,9 +31,11 @@ const remoteNote = `The command talks to a running gateway's API. On the gateway
 enough: the address and the admin key are in that folder. Elsewhere give --address, and the
 admin key in VCS_GATEWAY_API_KEY.`
 
+// newRemote returns one whose settings a command can add its own to.
+func newRemote() *remote { return &remote{settings: cli.NewSettings(envPrefix)} }
+
 // bind declares the settings on cmd, and do as what it does with the gateway.
 func (r *remote) bind(cmd *cobra.Command, do func(*cobra.Command, *api.Client, []string) error) *cobra.Command {
-	r.settings = cli.NewSettings(envPrefix)
 	f := r.settings.Group("Which gateway")
 	f.StringVar(&r.dataDir, "data-dir", "", "the gateway's data `FOLDER`, on the same machine")
 	f.StringVar(&r.address, "address", "", "`URL` of the gateway's admin listener")
@@ -95,13 +97,13 @@ func poolCommand() *cobra.Command {
 
 func poolCreateCommand() *cobra.Command {
 	var description string
-	r := &remote{}
+	r := newRemote()
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Make a pool and print its token, once", Args: cobra.ExactArgs(1),
 		Long: "Make a pool and print the token that its agents join it with. The token is printed\n" +
 			"alone and only this once: TOKEN=$(vcs-gateway pool create gitlab) keeps it.",
 	}
-	cmd.Flags().StringVar(&description, "description", "", "what the pool is, for people")
+	r.settings.Group("The pool").StringVar(&description, "description", "", "what the pool is, for people")
 	return r.bind(cmd, func(cmd *cobra.Command, c *api.Client, args []string) error {
 		p, err := c.CreatePool(cmd.Context(), args[0], description)
 		if err != nil {
@@ -113,7 +115,7 @@ func poolCreateCommand() *cobra.Command {
 }
 
 func poolListCommand() *cobra.Command {
-	r := &remote{}
+	r := newRemote()
 	cmd := &cobra.Command{Use: "list", Short: "List the pools and how many agents each has", Args: cobra.NoArgs}
 	return r.bind(cmd, func(cmd *cobra.Command, c *api.Client, _ []string) error {
 		pools, err := c.Pools(cmd.Context())
@@ -123,7 +125,7 @@ func poolListCommand() *cobra.Command {
 		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "NAME\tAGENTS\tSTREAMS\tCREATED\tDESCRIPTION")
 		for _, p := range pools {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", p.Name, p.Agents, p.Streams, p.CreatedAt.Format(time.RFC3339), p.Description)
+			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", p.Name, p.Agents, p.Streams, p.CreatedAt.Format(time.RFC3339), transport.Printable(p.Description))
 		}
 		return w.Flush()
 	})
@@ -137,12 +139,12 @@ func keyCommand() *cobra.Command {
 
 func keyCreateCommand() *cobra.Command {
 	var pools []string
-	r := &remote{}
+	r := newRemote()
 	cmd := &cobra.Command{
 		Use: "create NAME --pool POOL", Short: "Make a caller's key and print it, once", Args: cobra.ExactArgs(1),
 		Long: "Make a key with which a caller may send requests to the pools named. The key is printed\nalone and only this once.",
 	}
-	cmd.Flags().StringSliceVar(&pools, "pool", nil, "`POOL` that the key may call; give it again for more")
+	r.settings.Group("The key").StringSliceVar(&pools, "pool", nil, "`POOL` that the key may call; give it again for more")
 	return r.bind(cmd, func(cmd *cobra.Command, c *api.Client, args []string) error {
 		if len(pools) == 0 {
 			return cli.Usage(errors.New("--pool: no pool is named: a caller's key is for at least one"))
