@@ -38,7 +38,7 @@ test-long: setup build lint ## the same with larger numbers
 	VCSAGENT_LONG=1 $(TEST) -p 1 -count 1 ./...
 	go test -count 1 -run '^TestLargeBodies$$' ./transport
 	cd test/helm && $(TEST) -count 1 ./...
-	$(MAKE) fuzz FUZZTIME=2m
+	$(MAKE) fuzz FUZZTIME=1m
 
 .PHONY: setup
 setup: ## install what the tests need from Debian's packages
