@@ -55,11 +55,11 @@ func New(cfg Config) (*Agent, error) {
 	if a.token, err = transport.ParseToken(cfg.Token.Reveal()); err != nil {
 		return nil, err // Validate has read it already
 	}
-	if a.policy, err = allow.New(allow.Options{Vendor: cfg.Vendor, Groups: cfg.AllowGroups, Projects: cfg.AllowedProjects}); err != nil {
+	if a.policy, err = allow.New(cfg.Policy); err != nil {
 		return nil, err
 	}
 	if a.policy.Rules() == 0 {
-		return nil, &SettingError{Setting: "allow-groups", Value: fmt.Sprint(cfg.AllowGroups), Problem: "no rule is left: an agent without a policy doesn't start"}
+		return nil, &SettingError{Setting: "allow-groups", Value: fmt.Sprint(cfg.Policy.Groups), Problem: "no rule is left: an agent without a policy doesn't start"}
 	}
 	var gatewayCA []byte
 	if cfg.GatewayCAFile != "" {
@@ -107,7 +107,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer stopHealth()
 
 	a.log.Info("starting", "version", a.cfg.Version, "vendor", a.policy.Vendor(), "rules", a.policy.Rules(), "policy_sha256", a.policy.Hash(),
-		"groups", a.groups(), "allowed_projects", a.cfg.AllowedProjects, "target", a.cfg.TargetBaseEndpoint,
+		"groups", a.groups(), "allowed_projects", a.cfg.Policy.Projects, "target", a.cfg.TargetBaseEndpoint,
 		"gateway", a.token.Host, "pool_id", a.token.PoolID, "instance", a.instance, "parallelism", a.cfg.Parallelism)
 	if a.token.CASHA256 != "" && a.cfg.GatewayCAFile != "" {
 		a.log.Warn("the token pins the gateway's CA, so gateway-ca-file is not used", "gateway_ca_file", a.cfg.GatewayCAFile)
@@ -119,10 +119,10 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 func (a *Agent) groups() []string {
-	if a.cfg.AllowGroups == nil {
+	if a.cfg.Policy.Groups == nil {
 		return allow.DefaultGroups
 	}
-	return a.cfg.AllowGroups
+	return a.cfg.Policy.Groups
 }
 
 // ready is why the agent isn't ready, or nil while it is connected.

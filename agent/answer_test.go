@@ -43,7 +43,7 @@ func raw(answer string) http.HandlerFunc {
 func TestLocation(t *testing.T) {
 	var vcs program
 	r := start(t, transport.ModeTCP, vcs.serve, func(c *agent.Config) {
-		c.Vendor = "github_enterprise"
+		c.Policy.Vendor = "github_enterprise"
 		c.TargetBaseEndpoint += "/ghe/"
 	})
 	authority := strings.TrimPrefix(r.vcs.URL, "http://")

@@ -18,7 +18,7 @@ import (
 
 const uploadPack = "/group/repo.git/git-upload-pack"
 
-func withGit(c *agent.Config) { c.AllowGroups = []string{"read", "comment", "git"} }
+func withGit(c *agent.Config) { c.Policy.Groups = []string{"read", "comment", "git"} }
 
 // endless is a body that never ends.
 type endless struct{}

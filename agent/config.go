@@ -27,12 +27,17 @@ import (
 type Config struct {
 	TargetBaseEndpoint string           // the VCS: scheme, host, optional port and context path; required
 	Token              transport.Secret // the pool's token, encoded; required
-	Vendor             string           // one of allow.Vendors(); required
-	AllowedProjects    string           // regexp that a project must match whole; "" or ".*" means no restriction
-	AllowGroups        []string         // groups of rules that are on; nil means allow.DefaultGroups
+	Policy             allow.Options    // what the VCS may be asked; its Vendor is required
 	Parallelism        int              // numbered streams, 1 to transport.MaxParallelism
 	Transport          transport.Mode   // how to reach the gateway; "" means auto
 	DebugPrintAll      bool             // log every request and response, secrets masked
+
+	// PolicyChanges gives the policy's settings whenever they were read anew; nil
+	// never does. A change that can't be used leaves the policy as it is.
+	PolicyChanges <-chan PolicyChange
+	// Credential is what the agent adds to requests to the VCS itself; nil leaves
+	// that to callers. Policy.Credential must say the same.
+	Credential *Credential
 
 	CACert        string // base64 of a PEM bundle that the VCS's certificate may chain to, beside the system's roots; "" adds none
 	CACertFile    string // the same from a PEM file; "" adds none
@@ -176,23 +181,24 @@ func parseDetail(raw string, err error) string {
 func (v *validation) policy(c *Config) {
 	before := len(v.problems)
 	vendors := strings.Join(allow.Vendors(), ", ")
-	if c.Vendor == "" {
+	o := c.Policy
+	if o.Vendor == "" {
 		v.bad("vendor", "", "no vendor is named: it must be one of %s", vendors)
-	} else if !slices.Contains(allow.Vendors(), c.Vendor) {
-		v.bad("vendor", c.Vendor, "it must be one of %s", vendors)
+	} else if !slices.Contains(allow.Vendors(), o.Vendor) {
+		v.bad("vendor", o.Vendor, "it must be one of %s", vendors)
 	}
-	if _, err := regexp.Compile(c.AllowedProjects); err != nil {
-		v.bad("allowed-projects", c.AllowedProjects, "it is not a regular expression (%s)", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	if _, err := regexp.Compile(o.Projects); err != nil {
+		v.bad("allowed-projects", o.Projects, "it is not a regular expression (%s)", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	for _, g := range c.AllowGroups {
+	for _, g := range o.Groups {
 		if !slices.Contains(allow.Groups(), g) {
-			v.bad("allow-groups", strings.Join(c.AllowGroups, ","), "there is no group %q; the groups are %s", g, strings.Join(allow.Groups(), ", "))
+			v.bad("allow-groups", strings.Join(o.Groups, ","), "there is no group %q; the groups are %s", g, strings.Join(allow.Groups(), ", "))
 		}
 	}
 	if len(v.problems) > before {
 		return
 	}
-	if _, err := allow.New(allow.Options{Vendor: c.Vendor, Groups: c.AllowGroups, Projects: c.AllowedProjects}); err != nil {
+	if _, err := allow.New(o); err != nil {
 		v.problems = append(v.problems, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vcsagent/agent"
+	"vcsagent/allow"
 	"vcsagent/transport"
 )
 
@@ -24,8 +25,7 @@ func validConfig() agent.Config {
 	return agent.Config{
 		TargetBaseEndpoint:  "https://gitlab.example.com",
 		Token:               transport.Secret(transport.Token{Host: "gateway.example.com:8443", PoolID: "01J0000000000000000000000P", Key: "the-key"}.Encode()),
-		Vendor:              "gitlab",
-		AllowedProjects:     ".*",
+		Policy:              allow.Options{Vendor: "gitlab", Projects: ".*"},
 		Parallelism:         4,
 		Transport:           transport.ModeAuto,
 		MetricsListen:       "127.0.0.1:9464",
@@ -75,14 +75,14 @@ func TestValidate(t *testing.T) {
 		{"token cut off", func(c *agent.Config) { c.Token = c.Token[:len(c.Token)/2] }, `--token is "[masked]": the token is base64, but what it holds is not JSON (was it copied whole?)`},
 		{"token that is no base64", func(c *agent.Config) { c.Token = "s3cret!" }, `--token is "[masked]": the token is not base64 (was it copied whole?)`},
 
-		{"no vendor", func(c *agent.Config) { c.Vendor = "" }, `--vendor: no vendor is named: it must be one of bitbucket_datacenter, github_enterprise, gitlab`},
-		{"unknown vendor", func(c *agent.Config) { c.Vendor = "GitLab" }, `--vendor is "GitLab": it must be one of bitbucket_datacenter, github_enterprise, gitlab`},
-		{"projects not restricted", func(c *agent.Config) { c.AllowedProjects = "" }, ""},
-		{"projects restricted", func(c *agent.Config) { c.AllowedProjects = "infra/(a|b)" }, ""},
-		{"bad regexp", func(c *agent.Config) { c.AllowedProjects = "infra/(a|b" }, "--allowed-projects is \"infra/(a|b\": it is not a regular expression (missing closing ): `infra/(a|b`)"},
-		{"regexp that is only one in brackets", func(c *agent.Config) { c.AllowedProjects = "a)(b" }, "--allowed-projects is \"a)(b\": it is not a regular expression (unexpected ): `a)(b`)"},
-		{"groups", func(c *agent.Config) { c.AllowGroups = []string{"read", "git"} }, ""},
-		{"unknown group", func(c *agent.Config) { c.AllowGroups = []string{"read", "push"} }, `--allow-groups is "read,push": there is no group "push"; the groups are read, archive, status, comment, app, git, graphql`},
+		{"no vendor", func(c *agent.Config) { c.Policy.Vendor = "" }, `--vendor: no vendor is named: it must be one of bitbucket_datacenter, github_enterprise, gitlab`},
+		{"unknown vendor", func(c *agent.Config) { c.Policy.Vendor = "GitLab" }, `--vendor is "GitLab": it must be one of bitbucket_datacenter, github_enterprise, gitlab`},
+		{"projects not restricted", func(c *agent.Config) { c.Policy.Projects = "" }, ""},
+		{"projects restricted", func(c *agent.Config) { c.Policy.Projects = "infra/(a|b)" }, ""},
+		{"bad regexp", func(c *agent.Config) { c.Policy.Projects = "infra/(a|b" }, "--allowed-projects is \"infra/(a|b\": it is not a regular expression (missing closing ): `infra/(a|b`)"},
+		{"regexp that is only one in brackets", func(c *agent.Config) { c.Policy.Projects = "a)(b" }, "--allowed-projects is \"a)(b\": it is not a regular expression (unexpected ): `a)(b`)"},
+		{"groups", func(c *agent.Config) { c.Policy.Groups = []string{"read", "git"} }, ""},
+		{"unknown group", func(c *agent.Config) { c.Policy.Groups = []string{"read", "push"} }, `--allow-groups is "read,push": there is no group "push"; the groups are read, archive, status, comment, app, git, graphql`},
 
 		{"least parallelism", func(c *agent.Config) { c.Parallelism = 1 }, ""},
 		{"most parallelism", func(c *agent.Config) { c.Parallelism = 256 }, ""},
@@ -142,14 +142,14 @@ func TestValidate(t *testing.T) {
 
 func TestValidateTellsWhatOnlyThePolicyKnows(t *testing.T) {
 	c := validConfig()
-	c.AllowGroups = []string{}
+	c.Policy.Groups = []string{}
 	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "allow-groups") {
 		t.Errorf("a policy without rules: %v", err)
 	}
 }
 
 func TestValidateTellsEveryProblemAtOnce(t *testing.T) {
-	err := (&agent.Config{TargetBaseEndpoint: "ftp://u:p@h/?q", Vendor: "cvs", AllowedProjects: "(", Transport: "udp", MetricsListen: "x"}).Validate()
+	err := (&agent.Config{TargetBaseEndpoint: "ftp://u:p@h/?q", Policy: allow.Options{Vendor: "cvs", Projects: "("}, Transport: "udp", MetricsListen: "x"}).Validate()
 	if err == nil {
 		t.Fatal("no problem")
 	}

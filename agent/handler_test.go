@@ -103,7 +103,7 @@ func TestDenials(t *testing.T) {
 	bothCarriers(t, func(t *testing.T, mode transport.Mode) {
 		r := start(t, mode, func(w http.ResponseWriter, r *http.Request) {
 			t.Errorf("reached the VCS: %s %s", r.Method, r.RequestURI)
-		}, func(c *agent.Config) { c.AllowedProjects = "group/repo" })
+		}, func(c *agent.Config) { c.Policy.Projects = "group/repo" })
 		jsonBody := http.Header{"Content-Type": {"application/json"}}
 		for _, tc := range []struct {
 			name, method, target string

@@ -27,7 +27,7 @@ func TestWhereCallsGo(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := prepare(t, transport.ModeTCP, nil, func(c *agent.Config) {
-				c.Vendor = "github_enterprise"
+				c.Policy.Vendor = "github_enterprise"
 				c.TargetBaseEndpoint = tc.base
 			})
 			r.Through(func(http.RoundTripper) http.RoundTripper {

@@ -234,7 +234,7 @@ func TestDebugPrintAllLeavesTokensOut(t *testing.T) {
 	r := start(t, transport.ModeTCP, func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(201)
 		io.WriteString(w, `{"value":"s3cret"}`)
-	}, func(c *agent.Config) { c.DebugPrintAll, c.Vendor = true, "github_enterprise" })
+	}, func(c *agent.Config) { c.DebugPrintAll, c.Policy.Vendor = true, "github_enterprise" })
 	body := `{"repositories":["s3cret"]}`
 	a := r.get("POST", "/api/v3/app/installations/1/access_tokens", http.Header{"Content-Type": {"application/json"}}, body)
 	if a.StatusCode != 201 || a.body != `{"value":"s3cret"}` {

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vcsagent/agent"
+	"vcsagent/allow"
 	"vcsagent/transport"
 )
 
@@ -69,7 +70,7 @@ func prepare(t *testing.T, mode transport.Mode, vcs http.HandlerFunc, change fun
 	r.vcs.Start()
 	t.Cleanup(r.vcs.Close)
 	cfg := agent.Config{
-		TargetBaseEndpoint: r.vcs.URL, Token: transport.Secret(r.gateway.token().Encode()), Vendor: "gitlab",
+		TargetBaseEndpoint: r.vcs.URL, Token: transport.Secret(r.gateway.token().Encode()), Policy: allow.Options{Vendor: "gitlab"},
 		Parallelism: 4, Transport: mode, VCSTimeout: 20 * time.Second, ShutdownGracePeriod: 20 * time.Second,
 		Version: "1.2.3", Logger: slog.New(slog.NewJSONHandler(r.log, nil)),
 		Metadata: map[string]string{"zone": "a"},

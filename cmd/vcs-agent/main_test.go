@@ -59,7 +59,7 @@ func fakeAgent(ctx context.Context, cfg agent.Config) error {
 	cfg.Logger.Debug("a debug line")
 	cfg.Logger.Info("an info line")
 	fmt.Printf("target=%s token=%s secret=%d vendor=%s projects=%s groups=%q parallelism=%d transport=%s\n",
-		cfg.TargetBaseEndpoint, cfg.Token, len(cfg.Token.Reveal()), cfg.Vendor, cfg.AllowedProjects, cfg.AllowGroups, cfg.Parallelism, cfg.Transport)
+		cfg.TargetBaseEndpoint, cfg.Token, len(cfg.Token.Reveal()), cfg.Policy.Vendor, cfg.Policy.Projects, cfg.Policy.Groups, cfg.Parallelism, cfg.Transport)
 	fmt.Printf("print_all=%t transport_debug=%t ca=%d ca_file=%s gateway_ca_file=%s identity=%t metrics=%s vcs_timeout=%s grace=%s metadata=%q version=%s\n",
 		cfg.DebugPrintAll, cfg.TransportLogger != nil, len(cfg.CACert), cfg.CACertFile, cfg.GatewayCAFile, cfg.DisableResponseCompression,
 		cfg.MetricsListen, cfg.VCSTimeout, cfg.ShutdownGracePeriod, cfg.Metadata, cfg.Version)

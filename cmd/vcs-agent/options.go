@@ -31,7 +31,7 @@ func (o *options) declare() *cli.Settings {
 
 	f := s.Group("Required")
 	f.StringVar(&o.agent.TargetBaseEndpoint, "target-base-endpoint", "", "base `URL` of the VCS, such as http://169.254.0.10:7990")
-	f.StringVar(&o.agent.Vendor, "vendor", "", "`VENDOR` of the VCS: "+strings.Join(allow.Vendors(), ", "))
+	f.StringVar(&o.agent.Policy.Vendor, "vendor", "", "`VENDOR` of the VCS: "+strings.Join(allow.Vendors(), ", "))
 	cli.SecretVar(f, &o.agent.Token, "token", "the pool's `TOKEN`; other users of the machine can see flags, so prefer the variable or a file")
 	f.StringVar(&o.tokenFile, "token-file", "", "`FILE` that holds the token, in place of --token")
 
@@ -42,8 +42,8 @@ func (o *options) declare() *cli.Settings {
 	f.DurationVar(&o.agent.ShutdownGracePeriod, "shutdown-grace-period", 30*time.Second, "how long requests in flight may take to end after SIGTERM")
 
 	f = s.Group("Policy")
-	f.StringVar(&o.agent.AllowedProjects, "allowed-projects", ".*", "`REGEXP` that a project, in the form group/repository, must match as a whole")
-	f.StringSliceVar(&o.agent.AllowGroups, "allow-groups", allow.DefaultGroups, "`GROUPS` of calls to allow, of "+strings.Join(allow.Groups(), ","))
+	f.StringVar(&o.agent.Policy.Projects, "allowed-projects", ".*", "`REGEXP` that a project, in the form group/repository, must match as a whole")
+	f.StringSliceVar(&o.agent.Policy.Groups, "allow-groups", allow.DefaultGroups, "`GROUPS` of calls to allow, of "+strings.Join(allow.Groups(), ","))
 
 	f = s.Group("Calls to the VCS")
 	f.StringVar(&o.agent.CACert, "ca-cert", "", "base64 of a PEM `BUNDLE` of roots to trust for the VCS beside the system's")
