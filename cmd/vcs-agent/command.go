@@ -59,6 +59,7 @@ func (c *command) execute(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return c.settings.Invalid(err)
 	}
+	c.settings.WarnMisspelt(cmd, cfg.Logger)
 	scrub := newScrubber(c.options.secrets()...)
 	rep := newReporter(c.options.bugsnag, scrub, cfg.Logger)
 	defer rep.close()

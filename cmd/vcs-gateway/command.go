@@ -73,6 +73,7 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 		if err := errors.Join(told, cli.Except(errors.Join(err, cfg.Validate()), told)); err != nil {
 			return s.Invalid(err)
 		}
+		s.WarnMisspelt(cmd, logger)
 		ctx, stop := cli.Signals(cmd.Context())
 		defer stop()
 		err = run(ctx, cfg)
