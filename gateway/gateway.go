@@ -81,8 +81,9 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
 	}
 	if created {
-		g.log.Info("made an admin key", "file", filepath.Join(cfg.DataDir, "admin-key"))
+		g.log.Info("made an admin key", "file", filepath.Join(cfg.DataDir, api.AdminKeyFile))
 	}
+	api.WarnOfOpenAdminKey(cfg.DataDir, g.log)
 	reg := metrics.NewRegistry("vcs_gateway", cfg.Version)
 	g.metrics = metrics.NewGateway(reg)
 	g.router = newRouter(cfg.QueueLength, cfg.QueueTimeout, g.metrics)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,6 +61,23 @@ func EnsureAdminKey(ctx context.Context, st *store.Store, dir string) (created b
 		return false, fmt.Errorf("store the admin key: %w", err)
 	}
 	return true, nil
+}
+
+// openToOthers are the permissions that the admin key's file should not have.
+const openToOthers fs.FileMode = 0o077
+
+// WarnOfOpenAdminKey logs a warning when others than its owner may use
+// [AdminKeyFile] in dir: whoever reads it can make keys for every pool. A file
+// that isn't there was moved elsewhere, and is no matter of the gateway's.
+func WarnOfOpenAdminKey(dir string, log *slog.Logger) {
+	path := filepath.Join(dir, AdminKeyFile)
+	info, err := os.Stat(path)
+	if err != nil {
+		return
+	}
+	if perm := info.Mode().Perm(); perm&openToOthers != 0 {
+		log.Warn("others than its owner can use the admin key's file: run chmod 600 on it", "file", path, "mode", fmt.Sprintf("%04o", perm))
+	}
 }
 
 // ReadAdminKey returns the key that [EnsureAdminKey] left in dir. It fails with
