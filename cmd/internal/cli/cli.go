@@ -56,6 +56,9 @@ func Main(root *cobra.Command, args []string) int {
 	if err == nil {
 		return ExitOK
 	}
+	if e, ok := errors.AsType[*exitError](err); ok {
+		return e.code
+	}
 	code := ExitFailure
 	if _, ok := errors.AsType[*usageError](err); ok {
 		code = ExitUsage
@@ -77,6 +80,14 @@ type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
+
+// Exit ends the program with a code and prints nothing: the command has said
+// all there is to say.
+func Exit(code int) error { return &exitError{code} }
+
+type exitError struct{ code int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
 // refuseAsUsage marks what cobra refuses before a command runs (arguments,
 // flags) as usage errors, in cmd and all below it. A command with others below

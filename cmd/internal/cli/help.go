@@ -29,18 +29,43 @@ func (s *Settings) usage(cmd *cobra.Command) error {
 	if cmd.HasExample() {
 		fmt.Fprintf(&b, "\nExample:\n%s\n", cmd.Example)
 	}
+	if own := s.otherFlags(cmd); own.HasAvailableFlags() {
+		fmt.Fprintf(&b, "\nFlags:\n%s", own.FlagUsagesWrapped(helpColumns))
+	}
 	if s.bound(cmd) {
-		s.describe(&b)
-	} else if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(&b, "\nFlags:\n%s", cmd.LocalFlags().FlagUsagesWrapped(helpColumns))
+		s.describe(&b, cmd)
 	}
 	_, err := io.WriteString(cmd.OutOrStdout(), b.String())
 	return err
 }
 
-func (s *Settings) describe(b *strings.Builder) {
+// otherFlags returns the flags that are no settings. For a command that has
+// settings, --help is none worth telling.
+func (s *Settings) otherFlags(cmd *cobra.Command) *pflag.FlagSet {
+	own := pflag.NewFlagSet("own", pflag.ContinueOnError)
+	own.SortFlags = false
+	bound := s.bound(cmd)
+	cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if _, ok := f.Value.(*collecting); !ok && !(bound && f.Name == "help") {
+			own.AddFlag(f)
+		}
+	})
+	return own
+}
+
+// describe writes the settings that cmd takes, by group.
+func (s *Settings) describe(b *strings.Builder, cmd *cobra.Command) {
 	for _, g := range s.groups {
-		fmt.Fprintf(b, "\n%s:\n%s", g.title, g.flags.FlagUsagesWrapped(helpColumns))
+		taken := pflag.NewFlagSet(g.title, pflag.ContinueOnError)
+		taken.SortFlags = false
+		g.flags.VisitAll(func(f *pflag.Flag) {
+			if cmd.Flags().Lookup(f.Name) != nil {
+				taken.AddFlag(f)
+			}
+		})
+		if taken.HasFlags() {
+			fmt.Fprintf(b, "\n%s:\n%s", g.title, taken.FlagUsagesWrapped(helpColumns))
+		}
 	}
 	for _, n := range s.notes {
 		fmt.Fprintf(b, "\n%s\n", n)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,8 +24,12 @@ type Settings struct {
 	completions map[string][]string // flag → values a shell may offer
 	notes       []string
 
-	badFlags []error           // wrong values on the command line, kept until Load
-	sources  map[string]string // where each setting that has one got its value, for error messages
+	sections map[string]*Section
+
+	given    map[string][]string // flag → values on the command line, for LoadLike
+	badFlags []error             // wrong values on the command line, kept until Load
+	sources  map[string]string   // where each setting that has one got its value, for error messages
+	config   ConfigFile
 }
 
 type group struct {
@@ -39,6 +44,8 @@ func NewSettings(prefix string) *Settings {
 		prefix:      prefix,
 		irregular:   map[string]string{},
 		completions: map[string][]string{},
+		sections:    map[string]*Section{},
+		given:       map[string][]string{},
 		sources:     map[string]string{},
 	}
 }
@@ -64,6 +71,7 @@ type secret[T ~string] struct{ p *T }
 func (v secret[T]) Set(s string) error { *v.p = T(s); return nil }
 func (v secret[T]) Type() string       { return "string" }
 func (v secret[T]) String() string     { return "" }
+func (v secret[T]) reveal() string     { return string(*v.p) }
 
 // Env gives a flag an environment variable other than the prefix and its name.
 func (s *Settings) Env(flag, variable string) { s.irregular[flag] = variable }
@@ -78,20 +86,37 @@ func (s *Settings) Note(text string) { s.notes = append(s.notes, text) }
 // variables. It panics on a flag that is declared twice or a completion without
 // its flag, which are mistakes of the program.
 func (s *Settings) Bind(cmds ...*cobra.Command) {
+	s.BindOnly(nil, cmds...)
+}
+
+// BindOnly is [Settings.Bind] for commands that take some of the settings, by
+// their names; nil means all. Such a command reads a configuration file that has
+// the others too, and leaves them alone.
+func (s *Settings) BindOnly(names []string, cmds ...*cobra.Command) {
 	for _, cmd := range cmds {
-		cmd.Flags().SortFlags = false
-		s.visit(func(f *pflag.Flag) {
-			bound := *f
-			bound.Value = &collecting{f.Value, f.Name, s}
-			cmd.Flags().AddFlag(&bound)
-		})
+		s.addFlags(cmd, names)
 		for flag, values := range s.completions {
+			if cmd.Flags().Lookup(flag) == nil && names != nil {
+				continue
+			}
 			if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 				panic("cli: " + err.Error())
 			}
 		}
 		cmd.SetUsageFunc(s.usage)
 	}
+}
+
+func (s *Settings) addFlags(cmd *cobra.Command, names []string) {
+	cmd.Flags().SortFlags = false
+	s.visit(func(f *pflag.Flag) {
+		if names != nil && !slices.Contains(names, f.Name) {
+			return
+		}
+		bound := *f
+		bound.Value = &collecting{f.Value, f.Name, s}
+		cmd.Flags().AddFlag(&bound)
+	})
 }
 
 // Load fills the settings that the command line left open from the environment,
@@ -146,10 +171,11 @@ func (s *Settings) loadFile(cmd *cobra.Command, v *viper.Viper) (lines map[strin
 		return nil, nil
 	}
 	text, err := ReadFile(path, MaxConfigFile)
+	s.config = ConfigFile{path, text}
 	if err != nil {
 		return nil, NewSettingError("config", path, err.Error())
 	}
-	entries, err := parseYAML(path, text, s.keys())
+	entries, err := parseYAML(path, text, s.keys(), s.sections)
 	values, lines := map[string]any{}, map[string]string{}
 	for _, e := range entries {
 		values[e.key], lines[e.key] = e.value, e.place
@@ -197,6 +223,7 @@ type collecting struct {
 }
 
 func (c *collecting) Set(text string) error {
+	c.settings.given[c.name] = append(c.settings.given[c.name], text)
 	if err := c.Value.Set(text); err != nil {
 		c.settings.badFlags = append(c.settings.badFlags, invalidValue(c.name, c.Value, text, err))
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,15 +25,32 @@ type fileError struct{ key, sentence string }
 func (e *fileError) Error() string       { return e.sentence }
 func (e *fileError) SettingName() string { return e.key }
 
+// Section is a key of the configuration file that is neither flag nor variable
+// and holds settings of its own, whatever form they have.
+type Section struct {
+	File string     // the file's name, without its folders
+	Node *yaml.Node // what stands behind the key, lines intact; nil if the file doesn't have it
+}
+
+// Section declares a key of the configuration file. [Settings.Load] fills what
+// it returns.
+func (s *Settings) Section(name string) *Section {
+	sec := new(Section)
+	s.sections[name] = sec
+	return sec
+}
+
 // parseYAML reads a configuration file: one mapping from known settings to
-// scalars or lists of scalars. It returns the good entries and every problem.
+// scalars or lists of scalars. It returns the good entries and every problem,
+// and fills the sections.
 //
 // Values are the texts as written, not YAML's idea of their type: a key of
 // digits alone is no number, and 010 is not 8. The setting's own type parses
 // them. Decoding into a map, as viper does, would lose that, the keys' case and
 // the line numbers.
-func parseYAML(path string, text []byte, known []string) ([]entry, error) {
+func parseYAML(path string, text []byte, known []string, sections map[string]*Section) ([]entry, error) {
 	file := filepath.Base(path)
+	known = slices.AppendSeq(slices.Clone(known), maps.Keys(sections))
 	root, err := onlyDocument(text)
 	if err != nil {
 		return nil, NewSettingError("config", path, err.Error())
@@ -60,6 +78,14 @@ func parseYAML(path string, text []byte, known []string) ([]entry, error) {
 			continue
 		}
 		firstLine[key] = root.Content[i].Line
+		if sec := sections[key]; sec != nil {
+			if node := resolve(root.Content[i+1]); node.Tag == "!!null" {
+				bad("%v", errNoValue)
+			} else {
+				*sec = Section{file, node}
+			}
+			continue
+		}
 		value, err := nodeValue(root.Content[i+1])
 		if err != nil {
 			bad("%v", err)
@@ -96,9 +122,7 @@ func notYAML(err error) error {
 }
 
 func nodeValue(n *yaml.Node) (any, error) {
-	if n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
+	n = resolve(n)
 	switch n.Kind {
 	case yaml.ScalarNode:
 		return scalar(n)
@@ -120,11 +144,20 @@ func nodeValue(n *yaml.Node) (any, error) {
 	}
 }
 
+func resolve(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+var errNoValue = errors.New("has no value: give it one, or take the line out")
+
 // scalar refuses null: "allowed-projects:" with nothing behind it looks like a
 // restriction and would be none.
 func scalar(n *yaml.Node) (string, error) {
 	if n.Tag == "!!null" {
-		return "", errors.New("has no value: give it one, or take the line out")
+		return "", errNoValue
 	}
 	return n.Value, nil
 }
