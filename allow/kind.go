@@ -11,7 +11,12 @@ type kind struct {
 	valid   func(text string) bool // on the decoded value, whole
 	slash   bool                   // an encoded slash may be in it
 	project bool                   // it is the project, or a part of it
+	unknown func(text string) bool // it is given by a number or the like, which no pattern can be held against; nil: never
 	encode  bool                   // slashes are sent encoded even when it spans segments
+
+	// unknown reports that a part of a project is given by something other than
+	// its name, such as an id; nil means that it never is.
+	unknown func(part string) bool
 }
 
 // kinds are the types that a template may use, by name.
@@ -25,7 +30,7 @@ var kinds = func() map[string]*kind {
 		{name: "comparison", valid: func(s string) bool { _, _, ok := splitComparison(s); return ok }, slash: true, encode: true},
 		{name: "file", valid: isConfigFile, slash: true},
 
-		{name: "project", valid: isGitLabProject, slash: true, project: true},
+		{name: "project", valid: isGitLabProject, slash: true, project: true, unknown: isDigits},
 		{name: "group", valid: isGitLabGroup, project: true},
 		{name: "owner", valid: isOwner, project: true},
 		{name: "repo", valid: isRepo, project: true},
@@ -34,6 +39,14 @@ var kinds = func() map[string]*kind {
 
 		{name: "login", valid: func(s string) bool { return isOwner(strings.TrimSuffix(s, "[bot]")) }},
 		{name: "user", valid: isRepo},
+
+		{name: "account", valid: isGiteaAccount, project: true},
+		{name: "username", valid: isGiteaUsername},
+		{name: "basehead", valid: isGiteaComparison, slash: true},
+		{name: "archive", valid: isGiteaArchive, slash: true},
+
+		{name: "azure_name", valid: isAzureName, project: true, unknown: isAzureID},
+		{name: "azure_scope", valid: isAzureName},
 	} {
 		m[k.name] = k
 	}
