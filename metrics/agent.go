@@ -5,15 +5,43 @@ import "github.com/prometheus/client_golang/prometheus"
 // Agent is the agent's metrics.
 type Agent struct {
 	StreamRequests *prometheus.CounterVec // stream: the number of a stream, from 1
-	Requests       *prometheus.CounterVec // rule: its name or "none"; code: the HTTP status
+	Requests       *prometheus.CounterVec // rule: its name, "none" or "observed"; code: the HTTP status
 	Denied         *prometheus.CounterVec // reason: see package allow
+	Observed       *prometheus.CounterVec // reason: why enforce would have denied
 	Duration       prometheus.Observer    // seconds, whole request
 	InFlight       prometheus.Gauge       // requests now
 	Connected      *prometheus.GaugeVec   // carrier: 1 while a session runs on it
 	Connects       *prometheus.CounterVec // carrier; result: connected, failed, refused
 	Bytes          *prometheus.CounterVec // direction
 	VCSErrors      *prometheus.CounterVec // code: vcs_unreachable, vcs_timeout, foreign_redirect
+	ProjectLookups *prometheus.CounterVec // result: one of the Lookup constants
+
+	PolicyRules                prometheus.Gauge       // active rules
+	PolicyInfo                 *prometheus.GaugeVec   // vendor, policy_sha256: 1 for the policy in force; reset it at a change
+	PolicyObserve              prometheus.Gauge       // 1 while the policy only observes
+	PolicyReloads              *prometheus.CounterVec // result: one of the Reload constants
+	PolicyLastReloadSuccessful prometheus.Gauge       // 0 after a change that couldn't be used, else 1
 }
+
+// The rule label of requests without a rule that allowed them.
+const (
+	RuleNone     = "none"     // denied
+	RuleObserved = "observed" // let through by a policy that only observes
+)
+
+// Results of a lookup of a project's path by its number.
+const (
+	LookupHit    = "hit"    // it was known
+	LookupFound  = "found"  // the VCS told it
+	LookupFailed = "failed" // the VCS didn't
+)
+
+// Results of a change of the policy's settings.
+const (
+	ReloadChanged   = "changed"   // another policy is in force
+	ReloadUnchanged = "unchanged" // the settings come to the same policy
+	ReloadFailed    = "failed"    // they couldn't be used; the policy stays
+)
 
 // NewAgent makes the agent's metrics and registers them.
 func NewAgent(reg prometheus.Registerer) *Agent {
@@ -22,16 +50,26 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 	})
 	m := &Agent{
 		StreamRequests: counter("vcs_agent_stream_requests_total", "Requests by the stream that handled them.", "stream"),
-		Requests:       counter("vcs_agent_requests_total", "Requests by the rule that allowed them (none: denied) and the status answered.", "rule", "code"),
+		Requests:       counter("vcs_agent_requests_total", "Requests by the rule that allowed them (none: denied; observed: let through by observing alone) and the status answered.", "rule", "code"),
 		Denied:         counter("vcs_agent_denied_total", "Requests that the allowlist denied, by reason.", "reason"),
+		Observed:       counter("vcs_agent_observed_total", "Requests that only --policy observe let through, by the reason why enforce would have denied them.", "reason"),
 		Duration:       duration,
 		InFlight:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_in_flight_requests", Help: "Requests being handled now."}),
 		Connected:      gauge("vcs_agent_connected", "1 while a session with the gateway runs on the carrier.", "carrier"),
 		Connects:       counter("vcs_agent_connects_total", "Attempts to start a session, by carrier and result (connected, failed, refused).", "carrier", "result"),
 		Bytes:          counter("vcs_agent_bytes_total", "Bytes of bodies, in: towards the VCS, out: towards the caller.", "direction"),
 		VCSErrors:      counter("vcs_agent_vcs_errors_total", "Requests that the VCS didn't answer usably, by the code answered in its place.", "code"),
+		ProjectLookups: counter("vcs_agent_project_lookups_total", "Projects given by their numbers whose paths had to be known, by result (hit, found, failed).", "result"),
+
+		PolicyRules:                prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_policy_rules", Help: "Rules of the policy that are active."}),
+		PolicyInfo:                 gauge("vcs_agent_policy_info", "Always 1; the labels tell the policy in force.", "vendor", "policy_sha256"),
+		PolicyObserve:              prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_policy_observe", Help: "1 while the policy observes: calls that no rule allows reach the VCS."}),
+		PolicyReloads:              counter("vcs_agent_policy_reloads_total", "Times that the policy's settings were read anew, by result (changed, unchanged, failed).", "result"),
+		PolicyLastReloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_policy_last_reload_successful", Help: "1 unless the policy's settings, last read anew, couldn't be used."}),
 	}
-	reg.MustRegister(m.StreamRequests, m.Requests, m.Denied, duration, m.InFlight, m.Connected, m.Connects, m.Bytes, m.VCSErrors)
+	reg.MustRegister(m.StreamRequests, m.Requests, m.Denied, m.Observed, duration, m.InFlight, m.Connected, m.Connects, m.Bytes, m.VCSErrors, m.ProjectLookups,
+		m.PolicyRules, m.PolicyInfo, m.PolicyObserve, m.PolicyReloads, m.PolicyLastReloadSuccessful)
+	m.PolicyLastReloadSuccessful.Set(1)
 	for _, carrier := range []string{"quic", "tcp"} {
 		m.Connected.WithLabelValues(carrier)
 		for _, result := range []string{"connected", "failed", "refused"} {
@@ -40,6 +78,12 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 	}
 	for _, d := range []string{DirectionIn, DirectionOut} {
 		m.Bytes.WithLabelValues(d)
+	}
+	for _, result := range []string{LookupHit, LookupFound, LookupFailed} {
+		m.ProjectLookups.WithLabelValues(result)
+	}
+	for _, result := range []string{ReloadChanged, ReloadUnchanged, ReloadFailed} {
+		m.PolicyReloads.WithLabelValues(result)
 	}
 	return m
 }

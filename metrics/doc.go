@@ -7,6 +7,7 @@
 //	http.Serve(listener, metrics.Handler(reg, ready))
 //
 // Every label's values are bounded: rules, reasons, codes, carriers and stream
-// numbers come from our own tables; pools are those that exist. Nothing a caller
+// numbers come from our own tables; pools are those that exist; of the policy's hashes
+// only the one in force is there. Nothing a caller
 // or a VCS sends becomes a label.
 package metrics

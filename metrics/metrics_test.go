@@ -24,7 +24,9 @@ func used(t *testing.T) map[string]*prometheus.Registry {
 	a.StreamRequests.WithLabelValues("1").Inc()
 	a.Requests.WithLabelValues("gitlab.user.get", "200").Inc()
 	a.Denied.WithLabelValues("no_rule").Inc()
+	a.Observed.WithLabelValues("no_rule").Inc()
 	a.VCSErrors.WithLabelValues("vcs_timeout").Inc()
+	a.PolicyInfo.WithLabelValues("gitlab", "00ff").Set(1)
 	a.Duration.Observe(.2)
 
 	gateway := metrics.NewRegistry("vcs_gateway", "1.2.3")
@@ -52,6 +54,14 @@ func TestNames(t *testing.T) {
 		"vcs_agent_bytes_total":              "direction",
 		"vcs_agent_vcs_errors_total":         "code",
 		"vcs_agent_build_info":               "goversion,version",
+		"vcs_agent_observed_total":           "reason",
+		"vcs_agent_project_lookups_total":    "result",
+
+		"vcs_agent_policy_rules":                  "",
+		"vcs_agent_policy_info":                   "policy_sha256,vendor",
+		"vcs_agent_policy_observe":                "",
+		"vcs_agent_policy_reloads_total":          "result",
+		"vcs_agent_policy_last_reload_successful": "",
 
 		"vcs_gateway_agents":                    "carrier,pool",
 		"vcs_gateway_requests_total":            "code,outcome,pool",
@@ -109,7 +119,8 @@ func TestNames(t *testing.T) {
 func TestSeriesBeforeAnything(t *testing.T) {
 	reg := metrics.NewRegistry("vcs_agent", "1.2.3")
 	metrics.NewAgent(reg)
-	for name, want := range map[string]int{"vcs_agent_connected": 2, "vcs_agent_connects_total": 6, "vcs_agent_bytes_total": 2, "vcs_agent_in_flight_requests": 1, "vcs_agent_request_duration_seconds": 1} {
+	for name, want := range map[string]int{"vcs_agent_connected": 2, "vcs_agent_connects_total": 6, "vcs_agent_bytes_total": 2,
+		"vcs_agent_project_lookups_total": 3, "vcs_agent_policy_reloads_total": 3, "vcs_agent_policy_observe": 1, "vcs_agent_policy_last_reload_successful": 1, "vcs_agent_in_flight_requests": 1, "vcs_agent_request_duration_seconds": 1} {
 		if n, err := testutil.GatherAndCount(reg, name); err != nil || n != want {
 			t.Errorf("%s: %d series, want %d, %v", name, n, want, err)
 		}
