@@ -13,10 +13,6 @@ type kind struct {
 	project bool                   // it is the project, or a part of it
 	unknown func(text string) bool // it is given by a number or the like, which no pattern can be held against; nil: never
 	encode  bool                   // slashes are sent encoded even when it spans segments
-
-	// unknown reports that a part of a project is given by something other than
-	// its name, such as an id; nil means that it never is.
-	unknown func(part string) bool
 }
 
 // kinds are the types that a template may use, by name.
