@@ -11,7 +11,6 @@ type kind struct {
 	valid   func(text string) bool // on the decoded value, whole
 	slash   bool                   // an encoded slash may be in it
 	project bool                   // it is the project, or a part of it
-	unknown func(text string) bool // it is given by a number or the like, which no pattern can be held against; nil: never
 	encode  bool                   // slashes are sent encoded even when it spans segments
 }
 
@@ -35,6 +34,10 @@ var kinds = func() map[string]*kind {
 
 		{name: "login", valid: func(s string) bool { return isOwner(strings.TrimSuffix(s, "[bot]")) }},
 		{name: "user", valid: isRepo},
+
+		// For rules of customers: any one name, and any path in a repository.
+		{name: "name", valid: isName},
+		{name: "path", valid: func(s string) bool { return s != "" }, slash: true},
 
 		{name: "account", valid: isGiteaAccount, project: true},
 		{name: "username", valid: isGiteaUsername},
