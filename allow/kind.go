@@ -11,6 +11,7 @@ type kind struct {
 	valid   func(text string) bool // on the decoded value, whole
 	slash   bool                   // an encoded slash may be in it
 	project bool                   // it is the project, or a part of it
+	unknown func(text string) bool // it is given by a number or the like, which no pattern can be held against; nil: never
 	encode  bool                   // slashes are sent encoded even when it spans segments
 }
 
