@@ -73,10 +73,10 @@ func TestBitbucketRules(t *testing.T) {
 			[]denied{{"DELETE " + B + "/pull-requests/1/comments/2", allow.MethodNotAllowed}, {"PUT " + B + "/pull-requests/1/comments/2/apply-suggestion", allow.NoRule}}},
 		{"bitbucket.git.refs",
 			[]allowed{{"GET /scm/inf/stack.git/info/refs?service=git-upload-pack", "", "inf/stack"}, {"GET /scm/~jo/x.git/info/refs?service=git-upload-pack", "", "~jo/x"}},
-			[]denied{{"GET /scm/inf/stack.git/info/refs?service=git-receive-pack", allow.QueryNotAllowed}, {"GET /scm/inf/stack/info/refs?service=git-upload-pack", allow.NoRule}}},
+			[]denied{{"GET /scm/inf/stack.git/info/refs?service=git-receive-pack", allow.PushNotAllowed}, {"GET /scm/inf/stack/info/refs?service=git-upload-pack", allow.NoRule}}},
 		{"bitbucket.git.upload_pack",
 			[]allowed{{"POST /scm/inf/stack.git/git-upload-pack", "", "inf/stack"}, {"POST /scm/~jo/x.git/git-upload-pack", "", "~jo/x"}},
-			[]denied{{"POST /scm/inf/stack.git/git-receive-pack", allow.NoRule}, {"POST /scm/inf/stack.git/info/lfs/objects/batch", allow.NoRule}}},
+			[]denied{{"POST /scm/inf/stack.git/git-receive-pack", allow.PushNotAllowed}, {"POST /scm/inf/stack.git/info/lfs/objects/batch", allow.NoRule}}},
 	})
 }
 

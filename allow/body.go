@@ -23,37 +23,56 @@ const (
 	typeMultipart = "multipart/form-data"
 )
 
-// checkBody returns the body to send and its Content-Type ("" for the caller's).
-func (p *Policy) checkBody(r *rule, header http.Header, body []byte) ([]byte, string, fault) {
+// checkBody returns the body to send, its Content-Type ("" for the caller's),
+// and why a policy that didn't only observe would deny it.
+func (p *Policy) checkBody(r *rule, header http.Header, body []byte) (checked []byte, contentType string, observed Reason, f fault) {
+	projects := p.newProjectCheck(r, nil)
+	mode := r.Body
 	switch {
 	case len(body) > MaxBodyBytes:
-		return nil, "", fault{BodyTooLarge, "the body is larger than 1 MiB, too large to inspect"}
-	case r.Body == bodyStream:
-		return body, "", fault{}
-	case len(body) == 0 && r.Body != bodyGraphQL:
-		return nil, "", fault{}
-	case r.Body == bodyNone:
-		return nil, "", fault{BodyNotAllowed, "the rule " + r.Name + " takes no body"}
+		return nil, "", "", fault{BodyTooLarge, "the body is larger than 1 MiB, too large to inspect"}
+	case mode == bodyStream:
+		return body, "", "", fault{}
+	case len(body) == 0 && mode != bodyGraphQL:
+		return nil, "", "", fault{}
+	case mode == bodyNone && p.mayObserve("", &projects):
+		mode, observed = bodyAny, BodyNotAllowed
+	case mode == bodyNone:
+		return nil, "", "", fault{BodyNotAllowed, "the rule " + r.Name + " takes no body"}
 	}
 	if f := checkEncoding(header); f.reason != "" {
-		return nil, "", f
+		return nil, "", "", f
 	}
-	mediaType, boundary, f := contentType(r, header)
+	types := r.BodyTypes
+	if mode == bodyAny {
+		types = []string{"json", "form", "multipart"}
+	}
+	mediaType, boundary, f := contentTypeOf(types, header)
 	if f.reason != "" {
-		return nil, "", f
+		return nil, "", "", f
 	}
+	fields := fieldSet{p: p, r: r, any: mode == bodyAny, projects: &projects}
 	switch {
-	case r.Body == bodyGraphQL:
+	case mode == bodyGraphQL:
 		body, f = p.checkGraphQL(body)
 	case mediaType == typeJSON:
-		f = p.checkJSON(r, body)
+		f = fields.json(body)
 	case mediaType == typeForm:
-		body, f = p.checkForm(r, body)
+		body, f = fields.form(body)
 	case mediaType == typeMultipart:
-		body, f = p.checkMultipart(r, body, boundary)
+		body, f = fields.multipart(body, boundary)
 		mediaType += "; boundary=" + boundary
 	}
-	return body, mediaType, f
+	if f.reason == "" && projects.missing() != nil {
+		f = fault{ProjectUnknown, "the body names another project by its number, and allowed projects are set"}
+	}
+	if f.reason != "" {
+		return nil, "", "", f
+	}
+	if fields.observed != "" {
+		observed = fields.observed
+	}
+	return body, mediaType, observed, fault{}
 }
 
 // checkEncoding denies a compressed body: what it says can't be seen.
@@ -66,10 +85,10 @@ func checkEncoding(header http.Header) fault {
 	return fault{}
 }
 
-// contentType returns the body's type and, for multipart, its boundary. It
-// takes one header, one type and no parameter but those, since servers differ
-// in what they read from any others.
-func contentType(r *rule, header http.Header) (mediaType, boundary string, f fault) {
+// contentTypeOf returns the body's type and, for multipart, its boundary. It
+// takes one header, one of the types and no parameter but those, since servers
+// differ in what they read from any others.
+func contentTypeOf(types []string, header http.Header) (mediaType, boundary string, f fault) {
 	values := header.Values("Content-Type")
 	if len(values) != 1 {
 		return "", "", fault{BadBody, fmt.Sprintf("the body needs exactly one Content-Type; the request has %d", len(values))}
@@ -79,8 +98,8 @@ func contentType(r *rule, header http.Header) (mediaType, boundary string, f fau
 		return "", "", fault{BadBody, "the Content-Type " + quote(values[0]) + " can't be read"}
 	}
 	name := map[string]string{typeJSON: "json", typeForm: "form", typeMultipart: "multipart"}[mediaType]
-	if name == "" || !slices.Contains(r.BodyTypes, name) {
-		return "", "", fault{BadBody, "the body's type " + quote(mediaType) + " is not one that the rule " + r.Name + " takes (" + strings.Join(r.BodyTypes, ", ") + ")"}
+	if name == "" || !slices.Contains(types, name) {
+		return "", "", fault{BadBody, "the body's type " + quote(mediaType) + " is not one that can be inspected here (" + strings.Join(types, ", ") + ")"}
 	}
 	for param, value := range params {
 		switch {
@@ -106,13 +125,23 @@ func isBoundary(s string) bool {
 
 // fieldSet checks the fields of one body against a rule.
 type fieldSet struct {
-	r    *rule
-	seen map[string]bool
+	p        *Policy
+	r        *rule
+	any      bool // whatever isn't dangerous
+	projects *projectCheck
+	seen     map[string]bool
+	observed Reason // why a policy that didn't only observe would deny it
 }
 
 // add checks a top-level field.
 func (s *fieldSet) add(name string) fault {
-	if !slices.Contains(s.r.Fields, name) {
+	switch {
+	case s.any && dangerHint(name) == "":
+		return fault{} // a list in a form has its key more than once
+	case slices.Contains(s.r.Fields, name):
+	case s.p.mayObserve(name, s.projects):
+		s.observed = FieldNotAllowed
+	default:
 		return fault{FieldNotAllowed, s.r.describeUnknown("body field", name, true)}
 	}
 	if s.seen[name] {
@@ -125,15 +154,19 @@ func (s *fieldSet) add(name string) fault {
 	return fault{}
 }
 
-func (p *Policy) checkForm(r *rule, body []byte) ([]byte, fault) {
+// named checks a field, top-level or deeper, that may name another project.
+func (s *fieldSet) named(name, value string) fault {
+	return s.projects.named(s.r.NamesProjects[name], name, value)
+}
+
+func (s *fieldSet) form(body []byte) ([]byte, fault) {
 	pairs, f := parsePairs(string(body), nil, BadBody, "form")
-	fields := fieldSet{r: r}
 	for _, pr := range pairs {
 		if f.reason == "" {
-			f = fields.add(pr.key)
+			f = s.add(pr.key)
 		}
 		if f.reason == "" {
-			f = p.checkNamed(r.NamesProjects[pr.key], pr.key, pr.value)
+			f = s.named(pr.key, pr.value)
 		}
 	}
 	if f.reason != "" {
@@ -142,16 +175,15 @@ func (p *Policy) checkForm(r *rule, body []byte) ([]byte, fault) {
 	return []byte(encodePairs(pairs)), fault{}
 }
 
-// checkMultipart reads the parts and writes them anew: parsers differ in
-// preambles, line ends and headers of parts, and the new body has none.
-func (p *Policy) checkMultipart(r *rule, body []byte, boundary string) ([]byte, fault) {
+// multipart reads the parts and writes them anew: parsers differ in preambles,
+// line ends and headers of parts, and the new body has none.
+func (s *fieldSet) multipart(body []byte, boundary string) ([]byte, fault) {
 	bad := func(what string) ([]byte, fault) { return nil, fault{BadBody, "the multipart body " + what} }
 	var out bytes.Buffer
 	w := multipart.NewWriter(&out)
 	if err := w.SetBoundary(boundary); err != nil {
 		return bad("has a boundary that is not allowed")
 	}
-	fields := fieldSet{r: r}
 	parts := multipart.NewReader(bytes.NewReader(body), boundary)
 	n := 0
 	for ; ; n++ {
@@ -170,10 +202,10 @@ func (p *Policy) checkMultipart(r *rule, body []byte, boundary string) ([]byte, 
 			return bad("can't be read")
 		}
 		name := part.FormName()
-		if f := fields.add(name); f.reason != "" {
+		if f := s.add(name); f.reason != "" {
 			return nil, f
 		}
-		if f := p.checkNamed(r.NamesProjects[name], name, string(value)); f.reason != "" {
+		if f := s.named(name, string(value)); f.reason != "" {
 			return nil, f
 		}
 		field, err := w.CreateFormField(name)
@@ -193,16 +225,19 @@ func (p *Policy) checkMultipart(r *rule, body []byte, boundary string) ([]byte, 
 	return out.Bytes(), fault{}
 }
 
-func (p *Policy) checkJSON(r *rule, body []byte) fault {
-	fields := fieldSet{r: r}
+// json checks the object that the body must be.
+func (s *fieldSet) json(body []byte) fault {
 	return walkJSON(body, func(path string, depth int, value any) fault {
 		if depth == 1 {
-			if f := fields.add(path); f.reason != "" {
+			if f := s.add(path); f.reason != "" {
 				return f
 			}
 		}
 		text, _ := value.(string) // anything else names no path, and so is unknown
-		return p.checkNamed(r.NamesProjects[path], path, text)
+		if number, ok := value.(json.Number); ok {
+			text = number.String()
+		}
+		return s.named(path, text)
 	})
 }
 

@@ -88,8 +88,8 @@ func TestBypasses(t *testing.T) {
 		}},
 		{"encoded question mark", "gitlab", "GET " + P + "/merge_requests?state=opened", []denied{{"GET " + P + "/merge_requests%3Fstate=opened", allow.NoRule}}},
 		{"git push", "gitlab", "POST /g/r.git/git-upload-pack", []denied{
-			{"POST /g/r.git/git-receive-pack", allow.NoRule}, {"POST /g/r.git/git%2Dreceive-pack", allow.NoRule}, {"GET /g/r.git/info/refs?service=git-receive-pack", allow.QueryNotAllowed},
-			{"POST /g/r.git/git-upload-pack/../git-receive-pack", allow.AmbiguousPath}, {"GET /g/r.git/info/refs?service=git%2Dreceive-pack", allow.QueryNotAllowed},
+			{"POST /g/r.git/git-receive-pack", allow.PushNotAllowed}, {"POST /g/r.git/git%2Dreceive-pack", allow.PushNotAllowed}, {"GET /g/r.git/info/refs?service=git-receive-pack", allow.PushNotAllowed},
+			{"POST /g/r.git/git-upload-pack/../git-receive-pack", allow.AmbiguousPath}, {"GET /g/r.git/info/refs?service=git%2Dreceive-pack", allow.PushNotAllowed},
 		}},
 		{"revision expressions", "github_enterprise", "GET " + R + "/commits/feature-1%7Dx@2", []denied{
 			{"GET " + R + "/commits/main%40%7Bu%7D", allow.NoRule}, {"GET " + R + "/commits/main~1", allow.NoRule}, {"GET " + R + "/commits/main%5E", allow.NoRule},

@@ -6,5 +6,5 @@ func NewFromYAML(data string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compile(file, Groups(), nil, "")
+	return compile(file, Groups(), nil, Options{})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -49,7 +50,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, target string) {
 		for _, p := range policies {
 			d := p.Check(method, target)
-			if again := p.Check(method, target); again != d {
+			if again := p.Check(method, target); !reflect.DeepEqual(again, d) {
 				t.Fatalf("two answers: %+v, %+v", d, again)
 			}
 			if !d.Allowed {
@@ -65,7 +66,7 @@ func FuzzCheck(f *testing.F) {
 
 func checkSent(t *testing.T, p *allow.Policy, method, target string, d allow.Decision) {
 	again := p.Check(method, sent(d))
-	if again != d {
+	if !reflect.DeepEqual(again, d) {
 		t.Fatalf("%s is sent as %s, which is %+v, not %+v", target, sent(d), again, d)
 	}
 	const base = "https://vcs.example:8443/base"
@@ -122,7 +123,7 @@ func FuzzCheckBody(f *testing.F) {
 				continue
 			}
 			again, twice := c.p.CheckBody(c.d, header, out)
-			if again != d || string(twice) != string(out) {
+			if !reflect.DeepEqual(again, d) || string(twice) != string(out) {
 				t.Fatalf("%s %q became %q, then %q (%+v)", c.kind, body, out, twice, again)
 			}
 		}

@@ -94,11 +94,11 @@ func TestGitHubRules(t *testing.T) {
 			[]denied{{"GET /app/installations/1/access_tokens", allow.MethodNotAllowed}, {"POST /app/installations/me/access_tokens", allow.NoRule}}},
 		{"github.git.refs",
 			[]allowed{{"GET /acme/infra.git/info/refs?service=git-upload-pack", "", project}, {"GET /acme/a.b.git/info/refs?service=git-upload-pack", "", "acme/a.b"}},
-			[]denied{{"GET /acme/infra.git/info/refs?service=git-receive-pack", allow.QueryNotAllowed}, {"GET /acme/sub/infra.git/info/refs?service=git-upload-pack", allow.NoRule},
+			[]denied{{"GET /acme/infra.git/info/refs?service=git-receive-pack", allow.PushNotAllowed}, {"GET /acme/sub/infra.git/info/refs?service=git-upload-pack", allow.NoRule},
 				{"GET /gist/0123.git/info/refs?service=git-upload-pack", allow.NoRule}}},
 		{"github.git.upload_pack",
 			[]allowed{{"POST /acme/infra.git/git-upload-pack", "", project}, {"POST /acme/a.b.git/git-upload-pack", "", "acme/a.b"}},
-			[]denied{{"POST /acme/infra.git/git-receive-pack", allow.NoRule}, {"GET /acme/infra.git/git-upload-pack", allow.MethodNotAllowed}}},
+			[]denied{{"POST /acme/infra.git/git-receive-pack", allow.PushNotAllowed}, {"GET /acme/infra.git/git-upload-pack", allow.MethodNotAllowed}}},
 	})
 }
 

@@ -11,8 +11,8 @@ func TestGitLabRules(t *testing.T) {
 	const project = "group/sub/repo"
 	testRules(t, "gitlab", []ruleRows{
 		{"gitlab.api.root",
-			[]allowed{{request: "GET /api/v4"}, {request: "HEAD /api/v4"}},
-			[]denied{{"GET /api", allow.NoRule}, {"GET /api/v4/", allow.AmbiguousPath}, {"GET /api/v3", allow.NoRule}}},
+			[]allowed{{request: "GET /api/v4"}, {request: "HEAD /api/v4"}, {request: "GET /api/v4/"}},
+			[]denied{{"GET /api", allow.NoRule}, {"GET /api/v4//", allow.AmbiguousPath}, {"GET /api/v3", allow.NoRule}}},
 		{"gitlab.user.get",
 			[]allowed{{request: "GET /api/v4/user"}, {request: "GET /%61pi/v4/user", sent: "/api/v4/user"}},
 			[]denied{{"GET /api/v4/user/keys", allow.NoRule}, {"GET /api/v4/users", allow.NoRule}, {"PUT /api/v4/user", allow.MethodNotAllowed}}},
@@ -104,16 +104,16 @@ func TestGitLabRules(t *testing.T) {
 		{"gitlab.git.refs",
 			[]allowed{{"GET /group/repo.git/info/refs?service=git-upload-pack", "", "group/repo"},
 				{"GET /group/sub/deep/repo.name.git/info/refs?service=git-upload-pack", "", "group/sub/deep/repo.name"}},
-			[]denied{{"GET /group/repo.git/info/refs?service=git-receive-pack", allow.QueryNotAllowed}, {"GET /group/repo.git/info/refs", allow.QueryNotAllowed},
-				{"GET /group/repo.git/info/refs?service=git-upload-pack&service=git-receive-pack", allow.QueryNotAllowed},
+			[]denied{{"GET /group/repo.git/info/refs?service=git-receive-pack", allow.PushNotAllowed}, {"GET /group/repo.git/info/refs", allow.QueryNotAllowed},
+				{"GET /group/repo.git/info/refs?service=git-upload-pack&service=git-receive-pack", allow.PushNotAllowed},
 				{"GET /repo.git/info/refs?service=git-upload-pack", allow.NoRule}, {"GET /group/repoXgit/info/refs?service=git-upload-pack", allow.NoRule},
 				{"GET /group%2Fsub/repo.git/info/refs?service=git-upload-pack", allow.AmbiguousPath},
 				{"GET /group/..git/info/refs?service=git-upload-pack", allow.NoRule}, {"GET /api/v4/repo.git/info/refs?service=git-upload-pack", allow.NoRule},
 				{"GET /group/repo/snippets/5.git/info/refs?service=git-upload-pack", allow.NoRule}, {"GET /group/repo.git/info/lfs", allow.NoRule}}},
 		{"gitlab.git.upload_pack",
 			[]allowed{{"POST /group/repo.git/git-upload-pack", "", "group/repo"}, {"POST /group/sub/repo.git/git-upload-pack", "", "group/sub/repo"}},
-			[]denied{{"POST /group/repo.git/git-receive-pack", allow.NoRule}, {"POST /group/sub/repo.git/git-receive-pack", allow.NoRule},
-				{"GET /group/repo.git/git-upload-pack", allow.MethodNotAllowed}, {"POST /group/repo.git/git-upload-pack?service=git-receive-pack", allow.QueryNotAllowed}}},
+			[]denied{{"POST /group/repo.git/git-receive-pack", allow.PushNotAllowed}, {"POST /group/sub/repo.git/git-receive-pack", allow.PushNotAllowed},
+				{"GET /group/repo.git/git-upload-pack", allow.MethodNotAllowed}, {"POST /group/repo.git/git-upload-pack?service=git-receive-pack", allow.PushNotAllowed}}},
 	})
 }
 

@@ -2,41 +2,65 @@ package allow
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // compileProjects makes the pattern match whole projects only. It is compiled
 // alone first, so that nothing in it can escape the group that anchors it.
-func compileProjects(pattern string) (*regexp.Regexp, error) {
+func compileProjects(setting, pattern string) (*regexp.Regexp, error) {
 	if pattern == "" || pattern == ".*" {
 		return nil, nil
 	}
 	const allowed = `allowed is an RE2 regular expression that matches whole projects, such as "group/.*|other/repo"`
 	if _, err := regexp.Compile(pattern); err != nil {
-		return nil, fmt.Errorf("allowed-projects is %q, which doesn't compile (%w); %s", pattern, err, allowed)
+		return nil, fmt.Errorf("%s is %q, which doesn't compile (%w); %s", setting, pattern, err, allowed)
 	}
 	re, err := regexp.Compile(`\A(?:` + pattern + `)\z`)
 	if err != nil {
-		return nil, fmt.Errorf("allowed-projects is %q, which can't be anchored (%w); %s", pattern, err, allowed)
+		return nil, fmt.Errorf("%s is %q, which can't be anchored (%w); %s", setting, pattern, err, allowed)
 	}
 	return re, nil
 }
 
-// checkProjects holds the project that the path names against the pattern, and
-// those that a comparison reaches over to.
-func (p *Policy) checkProjects(r *rule, project string, m *matcher) fault {
-	if p.projects == nil {
+// projectCheck holds every project that a request names against the patterns:
+// the policy's and that of the rule.
+type projectCheck struct {
+	patterns [2]*regexp.Regexp // nil ones match every project
+	set      bool              // one of them isn't nil
+	numbered bool              // the vendor tells a project's path by its number
+	known    map[string]string // number → path, as far as they were asked for
+	lookup   map[string]bool   // numbers that must be asked for
+}
+
+func (p *Policy) newProjectCheck(r *rule, known map[string]string) projectCheck {
+	return projectCheck{
+		patterns: [2]*regexp.Regexp{p.projects, r.projects}, set: p.projects != nil || r.projects != nil,
+		numbered: p.lookup != nil, known: known,
+	}
+}
+
+// missing returns the numbers that must be asked for, sorted.
+func (c *projectCheck) missing() []string {
+	if len(c.lookup) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(c.lookup))
+}
+
+// path holds the project that the path names, and those that a comparison
+// reaches over to, against the patterns.
+func (c *projectCheck) path(r *rule, project string, m *matcher) fault {
+	if !c.set {
 		return fault{}
 	}
 	if r.AllProjects {
-		return fault{ProjectUnknown, "the rule " + r.Name + " reaches projects that the request doesn't name, so it is denied while allowed projects are set"}
+		return fault{reason: ProjectUnknown, detail: "the rule " + r.Name + " reaches projects that the request doesn't name, so it is denied while allowed projects are set"}
 	}
 	if project == "" {
 		return fault{} // the call is about no project: who am I, which projects are there
-	}
-	if f := p.checkProject(project); f.reason != "" {
-		return f
 	}
 	n := 0
 	for i := range m.found.segs {
@@ -44,8 +68,22 @@ func (p *Policy) checkProjects(r *rule, project string, m *matcher) fault {
 		if seg.kind == nil {
 			continue
 		}
+		if unknown := seg.kind.unknown; unknown != nil && unknown(m.param(n, seg)) {
+			return c.number(project)
+		}
+		n++
+	}
+	if f := c.name(project); f.reason != "" {
+		return f
+	}
+	n = 0
+	for i := range m.found.segs {
+		seg := &m.found.segs[i]
+		if seg.kind == nil {
+			continue
+		}
 		if seg.kind == kinds["comparison"] {
-			if f := p.checkComparison(project, m.param(n, seg)); f.reason != "" {
+			if f := c.comparison(project, m.param(n, seg)); f.reason != "" {
 				return f
 			}
 		}
@@ -54,44 +92,64 @@ func (p *Policy) checkProjects(r *rule, project string, m *matcher) fault {
 	return fault{}
 }
 
-func (p *Policy) checkProject(project string) fault {
-	if isDigits(project) {
-		return fault{ProjectUnknown, "the project is given by its number, and allowed projects are set; give its path"}
+// number judges a project that is given by something other than its path.
+func (c *projectCheck) number(id string) fault {
+	path, ok := c.known[id]
+	switch {
+	case ok:
+		return c.name(path)
+	case c.numbered && isDigits(id) && len(id) <= maxIDDigits:
+		if c.lookup == nil {
+			c.lookup = make(map[string]bool)
+		}
+		c.lookup[id] = true
+		return fault{}
 	}
-	if !p.projects.MatchString(project) {
-		return fault{ProjectNotAllowed, "the project " + quote(project) + " is not among the allowed projects"}
+	return fault{reason: ProjectUnknown, detail: "the project is given by something other than its path, and allowed projects are set; give its path"}
+}
+
+// maxIDDigits bounds a project's number: more don't fit 64 bits.
+const maxIDDigits = 18
+
+func (c *projectCheck) name(project string) fault {
+	for _, re := range c.patterns {
+		if re != nil && !re.MatchString(project) {
+			return fault{reason: ProjectNotAllowed, detail: "the project " + quote(project) + " is not among the allowed projects"}
+		}
 	}
 	return fault{}
 }
 
-// checkComparison denies a side that lies in another repository than the
-// path's. "owner:ref" means whatever repository of the same network that owner
-// has, so only the path's own owner can be known to stay within the project.
-func (p *Policy) checkComparison(project, comparison string) fault {
+// comparison denies a side that lies in another repository than the path's.
+// "owner:ref" means whatever repository of the same network that owner has, so
+// only the path's own owner can be known to stay within the project.
+func (c *projectCheck) comparison(project, comparison string) fault {
 	base, head, _ := splitComparison(comparison)
 	owner, _, _ := strings.Cut(project, "/")
 	for _, sd := range []side{base, head} {
 		switch {
 		case sd.owner == "":
 		case sd.repo != "":
-			if f := p.checkProject(sd.owner + "/" + sd.repo); f.reason != "" {
+			if f := c.name(sd.owner + "/" + sd.repo); f.reason != "" {
 				return f
 			}
 		case !strings.EqualFold(sd.owner, owner):
-			return fault{ProjectUnknown, "the comparison reaches a repository of " + quote(sd.owner) + " that it doesn't name, and allowed projects are set"}
+			return fault{reason: ProjectUnknown, detail: "the comparison reaches a repository of " + quote(sd.owner) + " that it doesn't name, and allowed projects are set"}
 		}
 	}
 	return fault{}
 }
 
-// checkNamed holds a parameter that names another project against the pattern;
-// how is the way it names it, "" if it doesn't.
-func (p *Policy) checkNamed(how, name, value string) fault {
-	if how == "" || p.projects == nil {
+// named holds a parameter that names another project against the patterns; how
+// is the way it names it, "" if it doesn't.
+func (c *projectCheck) named(how, name, value string) fault {
+	switch {
+	case how == "" || !c.set:
 		return fault{}
+	case how == "id" && c.numbered && isDigits(value):
+		return c.number(value)
+	case how == "path" && strings.Contains(value, "/") && isNames(strings.TrimPrefix(value, "~")):
+		return c.name(value)
 	}
-	if how == "id" || !strings.Contains(value, "/") || !isNames(strings.TrimPrefix(value, "~")) {
-		return fault{ProjectUnknown, quote(name) + " names another project by something other than its path, and allowed projects are set"}
-	}
-	return p.checkProject(value)
+	return fault{reason: ProjectUnknown, detail: quote(name) + " names another project by something other than its path, and allowed projects are set"}
 }

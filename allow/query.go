@@ -50,33 +50,38 @@ func printable(s string) bool {
 func hasControl(s string) bool { return strings.IndexFunc(s, unicode.IsControl) >= 0 }
 
 // checkQuery holds the pairs against the rule and returns the query to send.
-func (p *Policy) checkQuery(r *rule, pairs []pair) (string, fault) {
+// observed is why a policy that didn't only observe would deny it.
+func (p *Policy) checkQuery(r *rule, pairs []pair, projects *projectCheck) (rawQuery string, observed Reason, f fault) {
 	var seen keySet
 	for i := range pairs {
 		pr := &pairs[i]
 		k, ok := r.queryKeys[pr.key]
 		if !ok {
-			return "", fault{QueryNotAllowed, r.describeUnknown("query key", pr.key, !pr.noValue)}
+			if p.mayObserve(pr.key, projects) {
+				observed = QueryNotAllowed
+				continue
+			}
+			return "", "", fault{QueryNotAllowed, r.describeUnknown("query key", pr.key, !pr.noValue)}
 		}
 		if !seen.add(k.index) && !k.repeat {
-			return "", fault{QueryNotAllowed, "the query key " + quote(pr.key) + " is given twice"}
+			return "", "", fault{QueryNotAllowed, "the query key " + quote(pr.key) + " is given twice"}
 		}
 		if k.fixed && pr.value != k.value {
-			return "", fault{QueryNotAllowed, "the query key " + quote(pr.key) + " must be " + k.value}
+			return "", "", fault{QueryNotAllowed, "the query key " + quote(pr.key) + " must be " + k.value}
 		}
-		if f := p.checkNamed(k.names, pr.key, pr.value); f.reason != "" {
-			return "", f
+		if f := projects.named(k.names, pr.key, pr.value); f.reason != "" {
+			return "", "", f
 		}
 	}
 	for name, want := range r.Fixed {
 		if !seen.has(r.queryKeys[name].index) {
-			return "", fault{QueryNotAllowed, "the query must have " + name + "=" + want}
+			return "", "", fault{QueryNotAllowed, "the query must have " + name + "=" + want}
 		}
 	}
 	if len(pairs) == 0 {
-		return "", fault{}
+		return "", "", fault{}
 	}
-	return encodePairs(pairs), fault{}
+	return encodePairs(pairs), observed, fault{}
 }
 
 func encodePairs(pairs []pair) string {
@@ -108,14 +113,24 @@ func appendQueryEscaped(b []byte, s string) []byte {
 	}
 }
 
-// dangerous are parameters that change who asks or what is asked. No rule may
-// name them; the hint says what to do instead.
+// dangerous are parameters that change who asks or what is asked, of any vendor.
+// No rule may name them; the hint says what to do instead.
 var dangerous = []struct{ name, hint string }{
 	{"private_token", "send the token in a header"},
 	{"access_token", "send the token in the Authorization header"},
+	{"oauth_token", "send the token in the Authorization header"},
+	{"token", "send the token in a header"},
 	{"job_token", "job tokens are not accepted"},
+	{"deploy_token", "deploy tokens are not accepted"},
+	{"feed_token", "feed tokens are not accepted"},
+	{"client_secret", "secrets of applications are not accepted"},
+	{"os_username", "send the credential in the Authorization header"},
+	{"os_password", "send the credential in the Authorization header"},
+	{"os_authtype", "send the credential in the Authorization header"},
 	{"sudo", "acting as another user is not accepted"},
 	{"_method", "send the method itself"},
+	{"_httpmethod", "send the method itself"},
+	{"x-http-method-override", "send the method itself"},
 }
 
 // dangerHint returns the hint for a parameter that some server reads as one of

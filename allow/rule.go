@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,10 +20,24 @@ var rulesFS embed.FS
 type ruleFile struct {
 	Vendor        string   `yaml:"vendor"`
 	Headers       []string `yaml:"headers"`         // request headers that may pass beside the common ones
+	Credentials   []string `yaml:"credentials"`     // the same that carry credentials, beside Authorization
+	GitUser       string   `yaml:"git_user"`        // user name under which git takes a token as the password; "": git takes what the API takes
+	Lookup        *lookup  `yaml:"lookup"`          // the call that tells a project's path by its number
+	Pushes        []string `yaml:"pushes"`          // "METHOD /glob": calls that change a repository's contents, which observing never lets through
+	Kin           kin      `yaml:"kin"`             // group → globs of paths that belong to it though no rule has them
 	Paging        []string `yaml:"paging"`          // query keys of every rule that is paged
 	FieldsInQuery bool     `yaml:"fields_in_query"` // the vendor reads a body's fields from the query too
 	BodyTypes     []string `yaml:"body_types"`      // json, form, multipart: what bodies with fields may come as
 	Rules         []*rule  `yaml:"rules"`
+}
+
+// kin are globs by group.
+type kin map[string][]string
+
+// lookup is a call that answers a JSON object with a project's path in it.
+type lookup struct {
+	Path  string `yaml:"path"`  // with {id} for the project's number
+	Field string `yaml:"field"` // top-level
 }
 
 // rule allows one kind of call.
@@ -43,15 +58,22 @@ type rule struct {
 	Fields      []string `yaml:"fields"`       // top-level fields that a body may have
 	ContentType string   `yaml:"content_type"` // sent in place of the caller's; needed when the body streams
 
+	// TokenQuery says that the query key token carries a short-lived token that
+	// the VCS itself put into a redirect. No other rule may have such a key.
+	TokenQuery bool `yaml:"token_query"`
+
 	// NamesProjects are the query keys and body fields (a dot leads into an
-	// object) that name another project: by "id", which can't be known from the
-	// request, or by "path".
+	// object) that name another project: by its "id", by its "path", or by
+	// something "unknown" that the project can't be told from.
 	NamesProjects map[string]string `yaml:"names_projects"`
 	AllProjects   bool              `yaml:"all_projects"` // the call reaches projects that it doesn't name
+	Projects      string            `yaml:"projects"`     // pattern of the rule's own, beside the policy's
 
 	BodyTypes []string `yaml:"-"` // the vendor's
 
+	place     string // "FILE, line N"; "" for an embedded rule
 	on        bool
+	projects  *regexp.Regexp // nil: every project
 	variants  []*variant
 	queryKeys map[string]keyRule
 }
@@ -64,6 +86,7 @@ const (
 	bodyFields  bodyMode = "fields"  // an object or form whose fields the rule names
 	bodyGraphQL bodyMode = "graphql" // a GraphQL request that only queries
 	bodyStream  bodyMode = "stream"  // passed on unread
+	bodyAny     bodyMode = "any"     // whatever names nothing dangerous; only observing has it
 )
 
 // keyRule is what a rule says of one query key.
@@ -103,8 +126,8 @@ func loadVendor(vendor string) (*ruleFile, error) {
 	return file, nil
 }
 
-// decodeRules reads one YAML document of rules. A key that it doesn't know is an
-// error, since a misspelt condition would allow more than was meant.
+// decodeRules reads one YAML document of a vendor's rules. A key that it doesn't
+// know is an error, since a misspelt condition would allow more than was meant.
 func decodeRules(data []byte) (*ruleFile, error) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
@@ -139,7 +162,8 @@ func (r *rule) prepare(file *ruleFile) error {
 	}
 	check(r.Name != "", "name is empty")
 	check(r.Purpose != "", "purpose is empty")
-	check(slices.Contains(Groups(), r.Group), "group is %s; allowed are %s", quote(r.Group), strings.Join(Groups(), ", "))
+	own := r.place != "" // a customer's rule may be in no group, and so be on whatever is switched
+	check(own && r.Group == "" || slices.Contains(Groups(), r.Group), "group is %s; allowed are %s", quote(r.Group), strings.Join(Groups(), ", "))
 	check(len(r.Methods) > 0, "methods is empty")
 	for _, m := range r.Methods {
 		check(slices.Contains(methods, m), "method %s is not one of %s", quote(m), strings.Join(methods, ", "))
@@ -149,6 +173,11 @@ func (r *rule) prepare(file *ruleFile) error {
 	}
 	check(slices.Contains([]bodyMode{bodyNone, bodyFields, bodyGraphQL, bodyStream}, r.Body), "body is %s; allowed are fields, graphql, stream", quote(string(r.Body)))
 	check(r.Body != bodyStream || r.ContentType != "", "content_type is empty; a body that streams needs one, or the VCS may read parameters from it")
+	check(r.Body != bodyStream || !readable(r.ContentType), "content_type is %s, from which a VCS may read parameters; a body that streams can't be checked for them", quote(r.ContentType))
+	check(r.Body == bodyStream || r.ContentType == "", "content_type is only for a body that streams")
+	if r.Body == bodyGraphQL {
+		r.AllProjects = true
+	}
 	check(r.Host == "" || strings.HasSuffix(r.Host, ".") && isName(r.Host), "host is %s; it must be labels that end with a dot", quote(r.Host))
 	r.BodyTypes = file.BodyTypes
 	for _, t := range r.BodyTypes {
@@ -169,13 +198,13 @@ func (r *rule) prepare(file *ruleFile) error {
 	}
 	check(len(r.queryKeys) <= maxKeys, "there are more than %d query keys", maxKeys)
 	for name := range r.queryKeys {
-		check(dangerHint(name) == "", "query key %s is never allowed", quote(name))
+		check(dangerHint(name) == "" || r.TokenQuery && name == "token", "query key %s is never allowed", quote(name))
 	}
 	for _, name := range r.Fields {
 		check(dangerHint(name) == "", "field %s is never allowed", quote(name))
 	}
 	for name, how := range r.NamesProjects {
-		check(how == "id" || how == "path", "names_projects has %s for %s; allowed are id, path", quote(how), quote(name))
+		check(how == "id" || how == "path" || how == "unknown", "names_projects has %s for %s; allowed are id, path, unknown", quote(how), quote(name))
 		top, _, _ := strings.Cut(name, ".")
 		_, inQuery := r.queryKeys[name]
 		check(inQuery || slices.Contains(r.Fields, top), "names_projects has %s, which is neither a query key nor a field", quote(name))
@@ -183,7 +212,24 @@ func (r *rule) prepare(file *ruleFile) error {
 
 	var err error
 	r.variants, err = parseTemplate(r)
-	return errors.Join(append(errs, err)...)
+	errs = append(errs, err)
+	if r.Projects != "" {
+		r.projects, err = compileProjects("projects", r.Projects)
+		errs = append(errs, err)
+		check(r.projects == nil || r.AllProjects || len(r.variants) == 0 || r.namesProject(), "projects is %s, but no part of the path is a project", quote(r.Projects))
+	}
+	return errors.Join(errs...)
+}
+
+// readable tells types that servers read parameters from.
+func readable(contentType string) bool {
+	contentType = strings.ToLower(contentType)
+	return slices.ContainsFunc([]string{"json", "form", "xml", "text/", "yaml"}, func(s string) bool { return strings.Contains(contentType, s) })
+}
+
+// namesProject tells whether the path has a parameter that is a project.
+func (r *rule) namesProject() bool {
+	return slices.ContainsFunc(r.variants[0].segs, func(s templateSegment) bool { return s.kind != nil && s.kind.project })
 }
 
 // methods are those that a rule may have. HEAD comes with GET; CONNECT, TRACE

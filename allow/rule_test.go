@@ -40,7 +40,7 @@ func TestRulesAreChecked(t *testing.T) {
 		{"query: [q]", "query: [sudo]", `query key "sudo" is never allowed`},
 		{"query: [q]", `fields: ["PRIVATE_TOKEN"]`, `field "PRIVATE_TOKEN" is never allowed`},
 		{"query: [q]", "names_projects: {z: id}", `names_projects has "z", which is neither`},
-		{"query: [q]", "query: [q]\n    names_projects: {q: name}", `allowed are id, path`},
+		{"query: [q]", "query: [q]\n    names_projects: {q: name}", `allowed are id, path, unknown`},
 		{"query: [q]", "body: raw", `body is "raw"; allowed are`},
 		{"query: [q]", "body: stream", "content_type is empty"},
 		{"query: [q]", "host: evil.example/", "host is"},

@@ -1,0 +1,146 @@
+package allow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// observer decides what a policy that only observes lets through beside what
+// its rules allow.
+type observer struct {
+	pushes []push             // calls that change a repository's contents
+	off    map[string]kinPath // group that is off → what belongs to it
+	rule   *rule              // for the bodies of calls that have no rule
+}
+
+type push struct {
+	method string // "*": any but GET, HEAD and OPTIONS
+	glob   glob
+}
+
+// kinPath is what belongs to a group.
+type kinPath []glob
+
+// gitPaths and graphQLPaths belong to those groups on every vendor: git's smart
+// and dumb protocols, and wherever GraphQL may be served.
+var (
+	gitPaths     = []string{"/**/info/refs", "/**/git-upload-pack", "/**/*.git", "/**/*.git/**", "/**/_git/**", "/**/objects/pack/**"}
+	graphQLPaths = []string{"/**/graphql", "/**/graphql/**", "/**/*graphql*"}
+	// lfsPaths transfer contents of files both ways under one path, so all of
+	// them count as a push.
+	lfsPaths = []string{"* /**/info/lfs/**", "* /**/gitlab-lfs/**", "* /**/git-receive-pack"}
+)
+
+func newObserver(file *ruleFile, p *Policy) (*observer, error) {
+	o := &observer{off: make(map[string]kinPath), rule: &rule{Body: bodyAny}}
+	for _, line := range slices.Concat(file.Pushes, lfsPaths) {
+		method, path, _ := strings.Cut(line, " ")
+		g, err := parseGlob(path)
+		if err != nil || method != "*" && !slices.Contains(methods, method) {
+			return nil, fmt.Errorf("pushes has %s; it must be a method or *, a space and a glob: %w", quote(line), err)
+		}
+		o.pushes = append(o.pushes, push{method, g})
+	}
+	for _, group := range Groups() {
+		if slices.Contains(p.groups, group) {
+			continue
+		}
+		paths := slices.Clone(file.Kin[group])
+		switch group {
+		case "git":
+			paths = append(paths, gitPaths...)
+		case "graphql":
+			paths = append(paths, graphQLPaths...)
+		}
+		for _, path := range paths {
+			g, err := parseGlob(path)
+			if err != nil {
+				return nil, fmt.Errorf("kin of group %s: %w", group, err)
+			}
+			o.off[group] = append(o.off[group], g)
+		}
+		for _, r := range file.Rules {
+			if r.Group == group {
+				for _, v := range r.variants {
+					o.off[group] = append(o.off[group], v.globs()...)
+				}
+			}
+		}
+	}
+	return o, nil
+}
+
+// globs returns what a template comes to when its parameters may be anything and
+// the server takes any letter case and a format at the end, such as ".json".
+func (v *variant) globs() []glob {
+	g := make(glob, len(v.segs))
+	for i, s := range v.segs {
+		switch {
+		case s.kind == nil:
+			g[i] = fold(s.text)
+		case s.rest:
+			g[i] = "**"
+		default:
+			g[i] = "*" + fold(s.suffix)
+		}
+	}
+	withFormat := slices.Clone(g)
+	withFormat[len(g)-1] += ".*"
+	if g[len(g)-1] == "**" {
+		return []glob{g}
+	}
+	return []glob{g, withFormat}
+}
+
+// unmatched decides on a request that no rule allows; d is its denial.
+func (o *observer) unmatched(d Decision, p *Policy, m *matcher, pairs []pair) Decision {
+	if d.Reason != NoRule && d.Reason != MethodNotAllowed {
+		return d // it can't be read in one way only
+	}
+	if !slices.Contains(methods, m.method) && m.method != "HEAD" {
+		return d
+	}
+	if p.projects != nil {
+		return Decision{Reason: ProjectUnknown, Nearest: d.Nearest,
+			Detail: "no rule allows it, and what it reaches can't be held against the allowed projects"}
+	}
+	path := foldPath(m.segs)
+	for _, push := range o.pushes {
+		safe := m.method == "GET" || m.method == "HEAD" || m.method == "OPTIONS"
+		if (push.method == m.method || push.method == "*" && !safe) && path.matches(push.glob) {
+			return Decision{Reason: PushNotAllowed, Nearest: d.Nearest, Detail: "it changes what a repository holds, and no rule allows it"}
+		}
+	}
+	for _, group := range Groups() {
+		if slices.ContainsFunc(o.off[group], path.matches) {
+			return Decision{Reason: GroupOff, Group: group, Nearest: d.Nearest, Detail: "it belongs to the group " + group + ", which is switched off"}
+		}
+	}
+	for _, pr := range pairs {
+		if hint := dangerHint(pr.key); hint != "" {
+			return Decision{Reason: QueryNotAllowed, Nearest: d.Nearest, Detail: "the query key " + quote(pr.key) + " is never allowed; " + hint}
+		}
+	}
+	allowed := Decision{Allowed: true, Observed: d.Reason, Nearest: d.Nearest, Path: pathOf(m.segs), InspectBody: true}
+	if len(pairs) > 0 {
+		allowed.RawQuery = encodePairs(pairs)
+	}
+	return allowed
+}
+
+// pathOf rebuilds the escaped path of segments that no template has.
+func pathOf(segs []segment) string {
+	var b []byte
+	for _, s := range segs {
+		b = appendParam(append(b, '/'), s.text, "%2F")
+	}
+	return string(b)
+}
+
+// mayObserve tells whether a query key, field or body ("") that the rule
+// doesn't have is let through. While project patterns are set it isn't: it
+// could name another project.
+func (p *Policy) mayObserve(name string, projects *projectCheck) bool {
+	return p.observe != nil && !projects.set && dangerHint(name) == ""
+}
