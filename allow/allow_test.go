@@ -135,7 +135,7 @@ func TestNewNamesEveryProblem(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`vendor is "gitlabb"; allowed are bitbucket_datacenter, gitea, github_enterprise, gitlab`,
+		`vendor is "gitlabb"; allowed are azure_devops, bitbucket_datacenter, gitea, github_enterprise, gitlab`,
 		`allow-groups names "writ", "all"; allowed are read, archive, status, comment, app, git, graphql`,
 		`allowed-projects is "acme/("`, "missing closing )",
 	} {
@@ -161,7 +161,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	if got, want := allow.Vendors(), []string{"bitbucket_datacenter", "gitea", "github_enterprise", "gitlab"}; !slices.Equal(got, want) {
+	if got, want := allow.Vendors(), []string{"azure_devops", "bitbucket_datacenter", "gitea", "github_enterprise", "gitlab"}; !slices.Equal(got, want) {
 		t.Errorf("vendors %v, want %v", got, want)
 	}
 	const clone = "/group/repo.git/info/refs?service=git-upload-pack"

@@ -21,15 +21,20 @@ func isAzureName(s string) bool {
 		return false
 	}
 	for _, r := range s {
-		switch {
-		case r < ' ' || r == 0x7f || strings.ContainsRune(`\/:*?"<>|;#${},+=[]%`, r):
-			return false
-		case r >= 0xff00: // full-width forms, specials, and all that needs two UTF-16 code units
+		if r < utf8.RuneSelf && azureForbids[r] || r >= 0xff00 { // full-width forms, specials, and what takes two UTF-16 code units
 			return false
 		}
 	}
 	return true
 }
+
+// azureForbids is Microsoft's list for projects, and the percent sign.
+var azureForbids = func() (t [utf8.RuneSelf]bool) {
+	for c := range t {
+		t[c] = c < ' ' || c == 0x7f || strings.IndexByte(`\/:*?"<>|;#${},+=[]%`, byte(c)) >= 0
+	}
+	return t
+}()
 
 // isAzureID reports whether Azure may read a name as the id of a collection,
 // project or repository. What counts is the shape: readers of GUIDs also take
