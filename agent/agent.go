@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,7 +27,6 @@ type Agent struct {
 	log      *slog.Logger
 	token    transport.Token
 	tls      *tls.Config // verifies the gateway
-	policy   *allow.Policy
 	handler  *handler
 	metrics  *metrics.Agent
 	health   http.Handler
@@ -55,11 +53,9 @@ func New(cfg Config) (*Agent, error) {
 	if a.token, err = transport.ParseToken(cfg.Token.Reveal()); err != nil {
 		return nil, err // Validate has read it already
 	}
-	if a.policy, err = allow.New(cfg.Policy); err != nil {
+	policy, err := allow.New(cfg.Policy)
+	if err != nil {
 		return nil, err
-	}
-	if a.policy.Rules() == 0 {
-		return nil, &SettingError{Setting: "allow-groups", Value: fmt.Sprint(cfg.Policy.Groups), Problem: "no rule is left: an agent without a policy doesn't start"}
 	}
 	var gatewayCA []byte
 	if cfg.GatewayCAFile != "" {
@@ -80,13 +76,14 @@ func New(cfg Config) (*Agent, error) {
 	reg := metrics.NewRegistry("vcs_agent", cfg.Version)
 	a.metrics = metrics.NewAgent(reg)
 	reg.MustRegister(metrics.RTTFunc(a.rtt))
+	a.showPolicy(policy)
 	a.health = metrics.Handler(reg, a.ready)
 	base, err := url.Parse(cfg.TargetBaseEndpoint)
 	if err != nil {
 		return nil, err // Validate has parsed it already
 	}
 	a.handler = newHandler(handlerConfig{
-		base: base, poolID: a.token.PoolID, policy: a.policy, upstream: upstream,
+		base: base, poolID: a.token.PoolID, policy: policy, credential: cfg.Credential, upstream: upstream,
 		identity: cfg.DisableResponseCompression, debug: cfg.DebugPrintAll,
 		log: a.log, metrics: a.metrics, report: cfg.Report,
 	})
@@ -106,23 +103,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	// Last, so that probes and metrics tell of the drain too.
 	defer stopHealth()
 
-	a.log.Info("starting", "version", a.cfg.Version, "vendor", a.policy.Vendor(), "rules", a.policy.Rules(), "policy_sha256", a.policy.Hash(),
-		"groups", a.groups(), "allowed_projects", a.cfg.Policy.Projects, "target", a.cfg.TargetBaseEndpoint,
-		"gateway", a.token.Host, "pool_id", a.token.PoolID, "instance", a.instance, "parallelism", a.cfg.Parallelism)
+	policy := a.handler.rules.Load().policy
+	a.log.LogAttrs(ctx, slog.LevelInfo, "starting", append([]slog.Attr{
+		slog.String("version", a.cfg.Version), slog.String("target", a.cfg.TargetBaseEndpoint), slog.String("gateway", a.token.Host), slog.String("pool_id", a.token.PoolID),
+		slog.String("instance", a.instance), slog.Int("parallelism", a.cfg.Parallelism), slog.Bool("own_credential", a.cfg.Credential != nil),
+	}, policyAttrs(policy, a.cfg.Policy)...)...)
+	a.warnOfObserving(policy)
 	if a.token.CASHA256 != "" && a.cfg.GatewayCAFile != "" {
 		a.log.Warn("the token pins the gateway's CA, so gateway-ca-file is not used", "gateway_ca_file", a.cfg.GatewayCAFile)
 	}
+	wg.Go(func() { a.followPolicy(ctx) })
 	a.keepConnected(ctx)
 	a.handler.upstream.CloseIdleConnections()
 	a.log.Info("stopped")
 	return nil
-}
-
-func (a *Agent) groups() []string {
-	if a.cfg.Policy.Groups == nil {
-		return allow.DefaultGroups
-	}
-	return a.cfg.Policy.Groups
 }
 
 // ready is why the agent isn't ready, or nil while it is connected.

@@ -32,10 +32,10 @@ func (h *handler) modifyResponse(resp *http.Response) error {
 	if c.trace != nil {
 		c.trace.answer(resp)
 	}
-	if err := h.hosts.location(resp); err != nil {
+	if err := c.rules.hosts.location(resp); err != nil {
 		return err
 	}
-	h.hosts.links(resp)
+	c.rules.hosts.links(resp)
 	announce(resp.Header, c)
 	return nil
 }
@@ -68,18 +68,19 @@ type foreignRedirectError struct{ host string }
 
 // Error implements error.
 func (e *foreignRedirectError) Error() string {
-	return fmt.Sprintf("the VCS redirects to %s, which is neither the base endpoint nor a host that a rule names", e.host)
+	return fmt.Sprintf("the VCS redirects to %s, which is neither the base endpoint, nor a host that a rule names, nor among the policy's redirects", e.host)
 }
 
 // hostMap relates paths as callers see them to URLs of the VCS.
 type hostMap struct {
-	base     *url.URL
-	context  string   // the base endpoint's path without a trailing slash
-	prefixes []string // host prefixes that rules fix, such as "codeload."
+	base      *url.URL
+	context   string   // the base endpoint's path without a trailing slash
+	prefixes  []string // host prefixes that rules fix, such as "codeload."
+	redirects []string // hosts that redirects may name, lower-case and some with a port
 }
 
-func newHostMap(base *url.URL, prefixes []string) hostMap {
-	return hostMap{base: base, context: strings.TrimSuffix(base.EscapedPath(), "/"), prefixes: prefixes}
+func newHostMap(base *url.URL, prefixes, redirects []string) hostMap {
+	return hostMap{base: base, context: strings.TrimSuffix(base.EscapedPath(), "/"), prefixes: prefixes, redirects: redirects}
 }
 
 // target is the URL that an allowed call goes to. The host is the base
@@ -152,6 +153,23 @@ func (m hostMap) onPrefixedHost(u *url.URL) bool {
 	return false
 }
 
+// mayRedirect tells the absolute URLs on hosts that the customer's policy lets
+// redirects name. They must use https unless the VCS itself doesn't. A reference
+// without a scheme is none of them: the gateway would take it for a path.
+func (m hostMap) mayRedirect(u *url.URL) bool {
+	scheme := strings.ToLower(u.Scheme)
+	if scheme != "https" && (scheme != "http" || m.base.Scheme != "http") || u.User != nil || u.Opaque != "" {
+		return false
+	}
+	for _, host := range m.redirects {
+		allowed := &url.URL{Scheme: scheme, Host: host}
+		if strings.EqualFold(u.Hostname(), allowed.Hostname()) && port(u) == port(allowed) {
+			return true
+		}
+	}
+	return false
+}
+
 func sameHost(u, base *url.URL, prefix string) bool {
 	return strings.EqualFold(u.Hostname(), prefix+base.Hostname()) && port(u) == port(base)
 }
@@ -163,8 +181,9 @@ func port(u *url.URL) string {
 	return map[string]string{"http": "80", "https": "443"}[strings.ToLower(u.Scheme)]
 }
 
-// location makes Location path-absolute. A redirect elsewhere is an error; on
-// other answers, where clients don't follow it, a foreign Location goes.
+// location makes Location path-absolute, and leaves it as it is where it names a
+// host that redirects may. A redirect elsewhere is an error; on other answers,
+// where clients don't follow it, a foreign Location goes.
 func (m hostMap) location(resp *http.Response) error {
 	values := resp.Header["Location"]
 	if len(values) == 0 {
@@ -175,6 +194,9 @@ func (m hostMap) location(resp *http.Response) error {
 	if err == nil && len(values) == 1 {
 		if path, ok := m.relative(resp.Request.URL, ref); ok {
 			resp.Header.Set("Location", path)
+			return nil
+		}
+		if m.mayRedirect(ref) {
 			return nil
 		}
 	}

@@ -97,7 +97,8 @@ func (c *Config) Validate() error {
 	v := validation{}
 	v.endpoint(c.TargetBaseEndpoint)
 	v.token(c.Token)
-	v.policy(c)
+	v.policy(c.Policy)
+	v.credential(c)
 	if c.Parallelism < 1 || c.Parallelism > transport.MaxParallelism {
 		v.bad("parallelism", strconv.Itoa(c.Parallelism), "it must be from 1 to %d", transport.MaxParallelism)
 	}
@@ -178,10 +179,9 @@ func parseDetail(raw string, err error) string {
 // policy checks what package allow compiles. Each setting is looked at alone
 // first, for a sentence of its own; what allow refuses beyond that is told as
 // it says it.
-func (v *validation) policy(c *Config) {
+func (v *validation) policy(o allow.Options) {
 	before := len(v.problems)
 	vendors := strings.Join(allow.Vendors(), ", ")
-	o := c.Policy
 	if o.Vendor == "" {
 		v.bad("vendor", "", "no vendor is named: it must be one of %s", vendors)
 	} else if !slices.Contains(allow.Vendors(), o.Vendor) {
@@ -200,6 +200,17 @@ func (v *validation) policy(c *Config) {
 	}
 	if _, err := allow.New(o); err != nil {
 		v.problems = append(v.problems, err)
+	}
+}
+
+// credential wants the policy and the agent to agree: with one that isn't stripped
+// and one that isn't added, a caller's credential would be sent, or none.
+func (v *validation) credential(c *Config) {
+	switch {
+	case c.Credential != nil && c.Credential.load() == nil:
+		v.bad("vcs-credential", "", "none is given")
+	case c.Policy.Credential != (c.Credential != nil):
+		v.bad("vcs-credential", "", "policy and agent must agree on whether the agent adds the VCS's credential")
 	}
 }
 

@@ -37,6 +37,7 @@ func validConfig() agent.Config {
 func TestValidate(t *testing.T) {
 	const host, port = "it names no host", "its port must be a number from 1 to 65535"
 	const listen = `--metrics-listen is %q: it must be HOST:PORT with a port from 0 to 65535, such as 127.0.0.1:9464`
+	vendors := strings.Join(allow.Vendors(), ", ")
 	bundle := string(newCertPEM(t))
 	manyTags := func(n int) map[string]string {
 		tags := map[string]string{}
@@ -75,8 +76,8 @@ func TestValidate(t *testing.T) {
 		{"token cut off", func(c *agent.Config) { c.Token = c.Token[:len(c.Token)/2] }, `--token is "[masked]": the token is base64, but what it holds is not JSON (was it copied whole?)`},
 		{"token that is no base64", func(c *agent.Config) { c.Token = "s3cret!" }, `--token is "[masked]": the token is not base64 (was it copied whole?)`},
 
-		{"no vendor", func(c *agent.Config) { c.Policy.Vendor = "" }, `--vendor: no vendor is named: it must be one of bitbucket_datacenter, github_enterprise, gitlab`},
-		{"unknown vendor", func(c *agent.Config) { c.Policy.Vendor = "GitLab" }, `--vendor is "GitLab": it must be one of bitbucket_datacenter, github_enterprise, gitlab`},
+		{"no vendor", func(c *agent.Config) { c.Policy.Vendor = "" }, `--vendor: no vendor is named: it must be one of ` + vendors},
+		{"unknown vendor", func(c *agent.Config) { c.Policy.Vendor = "GitLab" }, `--vendor is "GitLab": it must be one of ` + vendors},
 		{"projects not restricted", func(c *agent.Config) { c.Policy.Projects = "" }, ""},
 		{"projects restricted", func(c *agent.Config) { c.Policy.Projects = "infra/(a|b)" }, ""},
 		{"bad regexp", func(c *agent.Config) { c.Policy.Projects = "infra/(a|b" }, "--allowed-projects is \"infra/(a|b\": it is not a regular expression (missing closing ): `infra/(a|b`)"},

@@ -132,7 +132,7 @@ func (a *Agent) drain(drain chan<- struct{}, drained <-chan struct{}, cut func()
 
 func (a *Agent) hello() transport.Hello {
 	return transport.Hello{
-		PoolID: a.token.PoolID, Key: a.token.Key, Instance: a.instance, Vendor: a.policy.Vendor(),
+		PoolID: a.token.PoolID, Key: a.token.Key, Instance: a.instance, Vendor: a.cfg.Policy.Vendor,
 		Software: a.cfg.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")", Parallelism: a.cfg.Parallelism, Tags: a.cfg.Metadata,
 	}
 }

@@ -99,14 +99,35 @@ func noCredential(name string) bool {
 	}, name)
 }
 
-// put replaces what h has under the credential's name. Under gitUser, unless it is
-// "", the token goes as a password: git's servers take it in no other form.
+// load returns the header of now, nil when the agent adds none.
+func (c *Credential) load() *credential {
+	if c == nil {
+		return nil
+	}
+	return c.now.Load()
+}
+
+// authorize puts the agent's credential in the place of whatever the caller sent
+// under its name. It is the base endpoint's: a host that a rule names gets none.
+func (c *call) authorize(h http.Header) {
+	h.Del(c.credential.name)
+	if c.decision.HostPrefix != "" {
+		return
+	}
+	gitUser := ""
+	if c.decision.Group == "git" {
+		gitUser = c.rules.policy.GitUser()
+	}
+	c.credential.put(h, gitUser)
+}
+
+// put sets the credential. With a gitUser the token goes as that user's password:
+// such a vendor's git servers take it in no other form.
 func (c *credential) put(h http.Header, gitUser string) {
 	if gitUser == "" || c.isBasic() {
 		h[c.name] = []string{c.value}
 		return
 	}
-	h.Del(c.name)
 	h.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(gitUser+":"+c.token())))
 }
 

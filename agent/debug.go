@@ -32,9 +32,15 @@ func newDebugTrace(c *call, r *http.Request) *debugTrace {
 	return t
 }
 
-func (t *debugTrace) request(out *http.Request) {
+// request takes down what goes to the VCS, with the agent's own credential or nil.
+func (t *debugTrace) request(out *http.Request, own *credential) {
 	t.vcsURL = transport.MaskTarget(out.URL.String())
 	t.vcsHeader = transport.MaskHeader(out.Header)
+	if own != nil { // its name may be one that nothing tells to be secret
+		for i := range t.vcsHeader[own.name] {
+			t.vcsHeader[own.name][i] = transport.Secret(own.value).String()
+		}
+	}
 }
 
 func (t *debugTrace) answer(resp *http.Response) {

@@ -39,5 +39,5 @@ func Relative(base, path, ref string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	return newHostMap(b, []string{"codeload."}).relative(&url.URL{Scheme: b.Scheme, Host: b.Host, Path: path}, r)
+	return newHostMap(b, []string{"codeload."}, nil).relative(&url.URL{Scheme: b.Scheme, Host: b.Host, Path: path}, r)
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -44,28 +45,31 @@ const (
 )
 
 type handlerConfig struct {
-	base     *url.URL // the VCS's base endpoint
-	poolID   string
-	policy   *allow.Policy
-	upstream *http.Transport
-	identity bool // ask the VCS for identity encoding
-	debug    bool // log whole requests and answers, masked
-	log      *slog.Logger
-	metrics  *metrics.Agent
-	report   func(error) // panics; may be nil
+	base       *url.URL // the VCS's base endpoint
+	poolID     string
+	policy     *allow.Policy // at the start
+	credential *Credential   // nil: callers send their own
+	upstream   *http.Transport
+	identity   bool // ask the VCS for identity encoding
+	debug      bool // log whole requests and answers, masked
+	log        *slog.Logger
+	metrics    *metrics.Agent
+	report     func(error) // panics; may be nil
 }
 
 // handler checks requests, forwards them and logs them. It is shared by all
 // sessions.
 type handler struct {
 	handlerConfig
-	hosts    hostMap
+	rules    atomic.Pointer[rules] // in force now
+	lookups  *lookups
 	proxy    *httputil.ReverseProxy
 	inFlight atomic.Int64
 }
 
 func newHandler(cfg handlerConfig) *handler {
-	h := &handler{handlerConfig: cfg, hosts: newHostMap(cfg.base, cfg.policy.HostPrefixes())}
+	h := &handler{handlerConfig: cfg, lookups: newLookups()}
+	h.rules.Store(newRules(cfg.base, cfg.policy))
 	h.proxy = &httputil.ReverseProxy{
 		Transport:      cfg.upstream,
 		Rewrite:        h.rewrite,
@@ -99,17 +103,31 @@ func (h *handler) session(n int) http.Handler {
 
 // call is what is known of a request on its way.
 type call struct {
-	id       string
-	stream   int
-	began    time.Time
-	w        *transport.ResponseWriter
-	body     *callerBody
-	bodyIn   *transport.CountingBody // counts body
-	decision allow.Decision
-	code     string // of an answer that we made; "" if the VCS answered
-	failure  error  // what the code stands for, for the log only
-	trace    *debugTrace
+	id         string
+	stream     int
+	began      time.Time
+	w          *transport.ResponseWriter
+	body       *callerBody
+	bodyIn     *transport.CountingBody // counts body
+	rules      *rules                  // that were in force as it began
+	credential *credential             // that it goes with, of that moment; nil: the caller's
+	decision   allow.Decision
+	code       string // of an answer that we made; "" if the VCS answered
+	failure    error  // what the code stands for, for the log only
+	trace      *debugTrace
 }
+
+// allowedBy is the rule that allowed the call, or "" if none did. A decision may
+// name a rule on a denial too, and on what observing alone lets through.
+func (c *call) allowedBy() (name, purpose string) {
+	if d := c.decision; d.Allowed && d.Observed == "" {
+		return d.Rule, d.Purpose
+	}
+	return "", ""
+}
+
+// nearest is the rule that a call without one came nearest to; "" if none is near.
+func (c *call) nearest() string { return cmp.Or(c.decision.Nearest, c.decision.Rule) }
 
 // gone tells whether the caller went away, so that nobody is there to answer.
 func (c *call) gone(ctx context.Context) bool {
@@ -143,7 +161,8 @@ type callKey struct{}
 func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request, stream int) {
-	c := &call{id: requestID(r), stream: stream, began: time.Now(), w: transport.NewResponseWriter(w), body: &callerBody{ReadCloser: r.Body}}
+	c := &call{id: requestID(r), stream: stream, began: time.Now(), w: transport.NewResponseWriter(w), body: &callerBody{ReadCloser: r.Body},
+		rules: h.rules.Load(), credential: h.credential.load()}
 	c.bodyIn = &transport.CountingBody{ReadCloser: c.body}
 	r.Body = c.bodyIn
 	h.inFlight.Add(1)
@@ -166,9 +185,12 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, stream int) {
 
 // answer decides on the request and forwards it.
 func (h *handler) answer(c *call, r *http.Request) {
-	c.decision = h.policy.Check(r.Method, r.RequestURI)
+	c.decision = c.rules.policy.Check(r.Method, r.RequestURI)
 	if h.debug {
 		c.trace = newDebugTrace(c, r)
+	}
+	if len(c.decision.Lookup) > 0 {
+		h.known(c, r)
 	}
 	if !c.decision.Allowed {
 		h.deny(c, r)
@@ -195,7 +217,7 @@ func (h *handler) inspect(c *call, r *http.Request) bool {
 			return false
 		}
 	}
-	c.decision, body = h.policy.CheckBody(c.decision, r.Header, body)
+	c.decision, body = c.rules.policy.CheckBody(c.decision, r.Header, body)
 	if !c.decision.Allowed {
 		h.deny(c, r)
 		return false
@@ -212,7 +234,7 @@ var brokenBody = transport.Problem{Status: http.StatusBadRequest, Code: codeBody
 func (h *handler) deny(c *call, r *http.Request) {
 	d := c.decision
 	h.metrics.Denied.WithLabelValues(string(d.Reason)).Inc()
-	p := transport.Problem{Status: http.StatusForbidden, Code: codeDenied, Reason: string(d.Reason), Nearest: d.Nearest, Detail: sentence(d.Detail)}
+	p := transport.Problem{Status: http.StatusForbidden, Code: codeDenied, Reason: string(d.Reason), Nearest: c.nearest(), Detail: sentence(d.Detail)}
 	if d.Reason == allow.BodyTooLarge {
 		p.Status = http.StatusRequestEntityTooLarge
 	}
@@ -227,14 +249,13 @@ func sentence(s string) string {
 
 // announce tells the gateway what the call is, in the header of its answer.
 func announce(h http.Header, c *call) {
-	d := c.decision
 	h.Set(transport.StreamHeader, strconv.Itoa(c.stream))
-	if d.Rule != "" {
-		h.Set(transport.NameHeader, d.Rule)
-		h.Set(transport.PurposeHeader, d.Purpose)
+	if name, purpose := c.allowedBy(); name != "" {
+		h.Set(transport.NameHeader, name)
+		h.Set(transport.PurposeHeader, purpose)
 	}
-	if d.Project != "" {
-		h.Set(transport.ProjectHeader, url.PathEscape(d.Project))
+	if project := c.decision.Project; project != "" {
+		h.Set(transport.ProjectHeader, url.PathEscape(project))
 	}
 }
 
@@ -251,7 +272,10 @@ func (h *handler) problem(c *call, r *http.Request, p transport.Problem) {
 func (h *handler) rewrite(pr *httputil.ProxyRequest) {
 	c := callOf(pr.In)
 	out := pr.Out
-	out.Header = h.policy.Header(pr.Out.Header)
+	out.Header = c.rules.policy.Header(pr.Out.Header)
+	if c.credential != nil {
+		c.authorize(out.Header)
+	}
 	if t := c.decision.ContentType; t != "" {
 		out.Header.Set("Content-Type", t) // the one that was checked
 	}
@@ -262,11 +286,11 @@ func (h *handler) rewrite(pr *httputil.ProxyRequest) {
 	if _, ok := out.Header["User-Agent"]; !ok {
 		out.Header.Set("User-Agent", "") // stops net/http's own
 	}
-	out.URL = h.hosts.target(c.decision)
+	out.URL = c.rules.hosts.target(c.decision)
 	out.Host = ""
 	out.Trailer = nil
 	if c.trace != nil {
-		c.trace.request(out)
+		c.trace.request(out, c.credential)
 	}
 }
 

@@ -111,7 +111,7 @@ func TestDenials(t *testing.T) {
 			body                 string
 			status               int
 			reason               allow.Reason
-			rule                 string
+			nearest              string // "" doesn't matter
 		}{
 			{"no rule", "GET", "/api/v4/nothing", nil, "", 403, allow.NoRule, ""},
 			{"another method", "DELETE", project, nil, "", 403, allow.MethodNotAllowed, ""},
@@ -119,6 +119,7 @@ func TestDenials(t *testing.T) {
 			{"another project", "GET", "/api/v4/projects/group%2Fother", nil, "", 403, allow.ProjectNotAllowed, projectRule},
 			{"a path that can be read in two ways", "GET", "/api/v4/../user", nil, "", 403, allow.AmbiguousPath, ""},
 			{"the session exchange", "GET", "/.well-known/vcs-agent/session/x", nil, "", 403, allow.NoRule, ""},
+			{"a push", "POST", "/group/repo.git/git-receive-pack", nil, "", 403, allow.PushNotAllowed, ""},
 			{"a group that is off", "GET", "/group/repo.git/info/refs?service=git-upload-pack", nil, "", 403, allow.GroupOff, "gitlab.git.refs"},
 			{"a body where none may be", "GET", project, jsonBody, `{"a":1}`, 403, allow.BodyNotAllowed, projectRule},
 			{"a field that isn't the rule's", "POST", notes, jsonBody, `{"body":"x","sudo":"root"}`, 403, allow.FieldNotAllowed, "gitlab.note.create"},
@@ -135,8 +136,11 @@ func TestDenials(t *testing.T) {
 					t.Errorf("the detail is no sentence: %q", p.Detail)
 				}
 				h := a.Header
-				if h.Get(transport.ErrorHeader) != "denied" || h.Get(transport.ReasonHeader) != string(tc.reason) || h.Get(transport.NameHeader) != tc.rule || h.Get(transport.StreamHeader) == "" {
+				if h.Get(transport.ErrorHeader) != "denied" || h.Get(transport.ReasonHeader) != string(tc.reason) || h.Get(transport.NameHeader) != "" || h.Get(transport.PurposeHeader) != "" || h.Get(transport.StreamHeader) == "" {
 					t.Errorf("headers %v", h)
+				}
+				if tc.nearest != "" && p.Nearest != tc.nearest {
+					t.Errorf("the nearest rule is %q, want %q", p.Nearest, tc.nearest)
 				}
 			})
 		}

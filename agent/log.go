@@ -19,9 +19,15 @@ func (h *handler) finish(c *call, r *http.Request, cut bool) {
 	if status == 0 {
 		status = statusCancelled
 	}
-	rule := c.decision.Rule
-	if !c.decision.Allowed {
-		rule = "none"
+	d := c.decision
+	name, purpose := c.allowedBy()
+	rule := name
+	switch {
+	case !d.Allowed:
+		rule = metrics.RuleNone
+	case d.Observed != "":
+		rule = metrics.RuleObserved
+		h.metrics.Observed.WithLabelValues(string(d.Observed)).Inc()
 	}
 	m := h.metrics
 	m.StreamRequests.WithLabelValues(strconv.Itoa(c.stream)).Inc()
@@ -31,18 +37,23 @@ func (h *handler) finish(c *call, r *http.Request, cut bool) {
 	m.Bytes.WithLabelValues(metrics.DirectionOut).Add(float64(c.w.Bytes()))
 
 	level, msg := slog.LevelInfo, "served"
-	d := c.decision
-	attrs := make([]slog.Attr, 0, 18)
+	attrs := make([]slog.Attr, 0, 20)
 	attrs = append(attrs,
-		slog.String("id", c.id), slog.String("name", d.Rule), slog.String("purpose", d.Purpose), slog.String("project", d.Project),
+		slog.String("id", c.id), slog.String("name", name), slog.String("purpose", purpose), slog.String("project", d.Project),
 		slog.String("method", r.Method), slog.String("path", loggedPath(r.RequestURI)), slog.String("raw_path", transport.MaskTarget(r.RequestURI)),
 		slog.Int("status_code", status), slog.Float64("elapsed", elapsed.Seconds()),
 		slog.Int64("bytes_in", c.bodyIn.Bytes()), slog.Int64("bytes_out", c.w.Bytes()),
 		slog.Int("stream", c.stream), slog.String("pool_id", h.poolID))
+	if mode := c.rules.mode(); mode != modeEnforce {
+		attrs = append(attrs, slog.String("policy", mode))
+	}
+	if d.Observed != "" {
+		attrs = append(attrs, slog.String("observed", string(d.Observed)), slog.String("nearest_rule", c.nearest()))
+	}
 	switch {
 	case c.code == codeDenied:
 		level, msg = slog.LevelWarn, "denied"
-		attrs = append(attrs, slog.String("reason", string(d.Reason)), slog.String("detail", d.Detail), slog.String("nearest_rule", d.Nearest))
+		attrs = append(attrs, slog.String("reason", string(d.Reason)), slog.String("detail", d.Detail), slog.String("nearest_rule", c.nearest()))
 	case c.code != "":
 		level, msg = slog.LevelWarn, "failed"
 		attrs = append(attrs, slog.String("code", c.code))

@@ -39,7 +39,7 @@ func TestRequestLines(t *testing.T) {
 				"pool_id": "01J0000000000000000000000P",
 			}, nil},
 			{"denied", map[string]any{
-				"level": "WARN", "id": "id-2", "name": projectRule, "purpose": "Read a project's settings.", "project": "group/repo", "method": "GET",
+				"level": "WARN", "id": "id-2", "name": "", "purpose": "", "project": "group/repo", "method": "GET",
 				"path": "/api/v4/projects/group/repo", "raw_path": "/api/v4/projects/gr%6Fup%2Frepo?private_token=[masked]&x=1", "status_code": 403.0, "bytes_in": 0.0,
 				"reason": "query_not_allowed", "nearest_rule": projectRule,
 			}, []string{"reason", "detail", "nearest_rule"}},
