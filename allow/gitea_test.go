@@ -222,3 +222,62 @@ func TestGiteaBodies(t *testing.T) {
 		t.Errorf("git streams as %+v", d)
 	}
 }
+
+// TestGiteaObserves holds what observing never lets through, beside the nearest
+// call that it does.
+func TestGiteaObserves(t *testing.T) {
+	const G = "/api/v1/repos/acme/infra"
+	p := policy(t, allow.Options{Vendor: "gitea", Groups: []string{"read"}, Observe: true})
+	for _, request := range []string{
+		"GET " + G + "/tags",
+		"GET " + G + "/hooks",
+		"GET " + G + "/releases",
+		"GET " + G + "/git/trees/main",
+		"POST " + G + "/issues/9/labels",
+		"GET /acme/infra/objections",
+	} {
+		if d := checkAllowedOnly(t, p, request); d.Observed == "" {
+			t.Errorf("%s: isn't told as observed: %+v", request, d)
+		}
+	}
+	for _, d := range []denied{
+		{"POST " + G + "/tags", allow.PushNotAllowed},
+		{"PUT " + G + "/contents/main.tf", allow.PushNotAllowed},
+		{"POST " + G + "/contents", allow.PushNotAllowed},
+		{"POST " + G + "/Contents/main.tf", allow.PushNotAllowed},
+		{"DELETE " + G + "/branches/main", allow.PushNotAllowed},
+		{"POST " + G + "/diffpatch", allow.PushNotAllowed},
+		{"DELETE " + G + "/releases/1", allow.PushNotAllowed},
+		{"POST " + G + "/git/notes/0123abc", allow.PushNotAllowed},
+		{"PATCH " + G + "/hooks/git/update", allow.PushNotAllowed},
+		{"POST " + G + "/pulls/5/merge", allow.PushNotAllowed},
+		{"POST " + G + "/pulls/5/update", allow.PushNotAllowed},
+		{"POST " + G + "/merge-upstream", allow.PushNotAllowed},
+		{"POST " + G + "/sync_fork/main", allow.PushNotAllowed},
+		{"POST " + G + "/mirror-sync", allow.PushNotAllowed},
+		{"POST " + G + "/push_mirrors", allow.PushNotAllowed},
+		{"POST " + G + "/push_mirrors-sync", allow.PushNotAllowed},
+		{"PATCH " + G + "/wiki/page/Home", allow.PushNotAllowed},
+		{"POST " + G + "/generate", allow.PushNotAllowed},
+		{"POST /api/v1/repos/migrate", allow.PushNotAllowed},
+		{"POST /acme/infra/_edit/main/main.tf", allow.PushNotAllowed},
+		{"POST /acme/infra/pulls/5/merge", allow.PushNotAllowed},
+		{"POST /acme/infra/wiki", allow.PushNotAllowed},
+		{"POST /acme/infra/git-receive-pack", allow.PushNotAllowed},
+
+		{"GET " + G + "/archive/main.tar.gz", allow.GroupOff},
+		{"GET " + G + "/archive/main.bundle", allow.GroupOff},
+		{"GET " + G + "/tarball/main", allow.GroupOff},
+		{"GET /acme/infra/archive/main.zip", allow.GroupOff},
+		{"PATCH " + G + "/issues/9/comments/5", allow.GroupOff},
+		{"DELETE " + G + "/issues/comments/5", allow.GroupOff},
+		{"GET /acme/infra/HEAD", allow.GroupOff},
+		{"GET /acme/infra/objects/01/23456789abcdef0123456789abcdef01234567", allow.GroupOff},
+		{"GET /acme/infra/info/refs?service=git-upload-pack", allow.GroupOff},
+
+		{"GET " + G + "/tags?token=x", allow.QueryNotAllowed},
+		{"GET " + G + "/tags?sudo=root", allow.QueryNotAllowed},
+	} {
+		checkDenied(t, p, d)
+	}
+}
