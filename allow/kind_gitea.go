@@ -44,14 +44,14 @@ func isGiteaUsername(s string) bool {
 
 // isGiteaComparison accepts "base...head" or "base..head" of two refs. Gitea
 // also knows "owner:ref" and "owner/repo:ref", which reach another repository;
-// no ref has a colon. A dot beside the separator is refused, since it could
+// no ref has a colon. A dot behind the separator is refused, since it could
 // belong to either.
 func isGiteaComparison(s string) bool {
 	base, head, ok := strings.Cut(s, "...")
 	if !ok {
 		base, head, ok = strings.Cut(s, "..")
 	}
-	return ok && isRef(base) && isRef(head) && !strings.HasSuffix(base, ".") && !strings.HasPrefix(head, ".")
+	return ok && isRef(base) && isRef(head) && !strings.HasPrefix(head, ".")
 }
 
 // isGiteaArchive accepts a ref with the ending of the archive that is asked for.
