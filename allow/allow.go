@@ -134,7 +134,7 @@ func compile(file *ruleFile, groups []string, projects *regexp.Regexp, o Options
 	}
 	var errs []error
 	for _, r := range file.Rules {
-		r.on = r.Group == "" || slices.Contains(groups, r.Group)
+		r.on = r.Group == groupCustom || slices.Contains(groups, r.Group)
 		p.byName[r.Name] = r
 		if r.on {
 			p.active++
@@ -199,7 +199,7 @@ func (p *Policy) hashOf(o Options) string {
 // Vendor returns the vendor whose rules these are.
 func (p *Policy) Vendor() string { return p.vendor }
 
-// Rules returns how many rules are active: those in a group that is on, or in none.
+// Rules returns how many rules are active: those in a group that is on.
 func (p *Policy) Rules() int { return p.active }
 
 // Hash returns the hex SHA-256 of the active policy: vendor, groups, project
@@ -233,7 +233,7 @@ type Decision struct {
 	Allowed bool
 
 	Rule    string // the rule's name, such as "gitlab.project.get"; "" when none was found
-	Group   string // the rule's group
+	Group   string // the rule's group; "custom" for a customer's rule that names none
 	Purpose string // a sentence that says what the call is for
 	Project string // decoded and whole: "group/sub/repo", "owner/repo", "KEY/slug"; "" when the call has none
 

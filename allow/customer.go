@@ -3,7 +3,6 @@ package allow
 import (
 	"errors"
 	"fmt"
-	"net"
 	"regexp"
 	"slices"
 	"strconv"
@@ -168,12 +167,9 @@ func (r *Rules) parseProjects(n *yaml.Node) error {
 
 func (r *Rules) parseRedirect(n *yaml.Node) error {
 	host := strings.ToLower(n.Value)
-	name, port, err := net.SplitHostPort(host)
-	if err != nil {
-		name, port = host, ""
-	}
+	name, port, hasPort := strings.Cut(host, ":")
 	number, err := strconv.ParseUint(port, 10, 16)
-	if n.Kind != yaml.ScalarNode || !hostName.MatchString(name) || port != "" && (err != nil || number == 0) || name == host && strings.HasSuffix(host, ":") {
+	if n.Kind != yaml.ScalarNode || !hostName.MatchString(name) || hasPort && (err != nil || number == 0) {
 		return fmt.Errorf("%s: redirects has %s; allowed is a host, such as objects.example.com or objects.example.com:8443", place(r.file, n), quote(n.Value))
 	}
 	r.redirects = append(r.redirects, host)

@@ -6,7 +6,7 @@ import "slices"
 type RuleInfo struct {
 	Name     string
 	Purpose  string
-	Group    string   // "" for a customer's rule that is in none
+	Group    string   // "custom" for a customer's rule that names none
 	Methods  []string // HEAD comes with GET
 	Path     string   // template, see the package's doc
 	Host     string   // prefix to the base endpoint's host, such as "codeload."

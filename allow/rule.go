@@ -78,6 +78,9 @@ type rule struct {
 	queryKeys map[string]keyRule
 }
 
+// groupCustom is the group of a customer's rules that name none. It is always on.
+const groupCustom = "custom"
+
 // bodyMode says how a rule's request bodies are handled.
 type bodyMode string
 
@@ -162,8 +165,10 @@ func (r *rule) prepare(file *ruleFile) error {
 	}
 	check(r.Name != "", "name is empty")
 	check(r.Purpose != "", "purpose is empty")
-	own := r.place != "" // a customer's rule may be in no group, and so be on whatever is switched
-	check(own && r.Group == "" || slices.Contains(Groups(), r.Group), "group is %s; allowed are %s", quote(r.Group), strings.Join(Groups(), ", "))
+	if r.Group == "" && r.place != "" {
+		r.Group = groupCustom
+	}
+	check(slices.Contains(Groups(), r.Group) || r.Group == groupCustom && r.place != "", "group is %s; allowed are %s", quote(r.Group), strings.Join(Groups(), ", "))
 	check(len(r.Methods) > 0, "methods is empty")
 	for _, m := range r.Methods {
 		check(slices.Contains(methods, m), "method %s is not one of %s", quote(m), strings.Join(methods, ", "))
