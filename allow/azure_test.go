@@ -3,6 +3,7 @@ package allow_test
 import (
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,40 @@ func TestAzureDeniesTheRest(t *testing.T) {
 		{"GET /tfs/acme/Infra/_apis/git/repositories/stack/items?path=a", allow.NoRule},
 	} {
 		checkDenied(t, p, d)
+	}
+}
+
+// TestAzureObserve: what only observing lets through is neither a change of code
+// nor of a group that is off, by whichever path Azure has for it.
+func TestAzureObserve(t *testing.T) {
+	const id = "/acme/_apis/git/repositories/3411ebc1-d5aa-464f-9615-0b527bc66719"
+	const A = "/acme/Infra/_apis/git/repositories/stack"
+	all := policy(t, allow.Options{Vendor: "azure_devops", Groups: allow.Groups(), Observe: true})
+	for _, request := range []string{
+		"GET " + A, "GET " + A + "/pushes", "GET " + A + "/refs?filter=heads", "GET " + id + "/items?path=a", "POST " + A + "/itemsbatch",
+		"POST " + A + "/pullRequests", "POST " + A + "/pullRequests/5/threads/7/comments", "GET /acme/_apis/projects", "GET /acme/Infra/_apis/build/builds",
+	} {
+		checkAllowedOnly(t, all, request)
+	}
+	for _, request := range []string{
+		"POST " + A + "/pushes", "POST " + id + "/Pushes", "POST " + A + "/refs", "PATCH " + A + "/refs/heads/main", "POST " + A + "/annotatedTags", "POST " + A + "/cherryPicks",
+		"POST " + A + "/reverts", "POST " + A + "/merges", "POST " + A + "/importRequests", "POST " + A + "/forkSyncRequests", "PATCH " + A + "/pullRequests/5", "PATCH /acme/_apis/git/pullrequests/5",
+		"PATCH " + A + "/pullRequests/5/conflicts/1", "POST /acme/_apis/git/repositories", "POST /acme/_apis/git/Infra/repositories", "DELETE " + A, "PATCH " + id, "DELETE /acme/_apis/git/Infra/repositories/stack",
+		"PATCH /acme/Infra/_apis/git/recycleBin/repositories/x", "DELETE /acme/Infra/_apis/git/deletedrepositories/x", "PUT /acme/Infra/_apis/wiki/wikis/w/pages", "POST /acme/_apis/tfvc/changesets", "POST /acme/Infra/_api/_versioncontrol/x",
+	} {
+		checkDenied(t, all, denied{request, allow.PushNotAllowed})
+	}
+	for _, c := range []struct{ group, request string }{
+		{"read", "GET " + id + "/items?path=a"}, {"read", "GET " + A}, {"read", "GET /acme/_apis/policy/types"},
+		{"archive", "GET " + id + "/items?path=%2F&$format=zip"}, {"archive", "GET " + A + "/items/main.tf"}, {"archive", "POST " + A + "/itemsBatch"}, {"archive", "GET " + A + "/blobs/0123abc"},
+		{"archive", "GET " + A + "/trees/0123abc?$format=zip"}, {"archive", "GET /acme/Infra/_api/_versioncontrol/itemContentZipped?path=%2F"},
+		{"status", "POST " + id + "/commits/0123abc/statuses"}, {"status", "POST " + A + "/pullRequests/5/statuses"},
+		{"comment", "POST " + id + "/pullRequests/5/threads"}, {"comment", "POST " + A + "/pullRequests/5/threads/7/comments"}, {"comment", "PATCH " + A + "/pullRequests/5/Threads/7"},
+		{"git", "GET /acme/_git/stack/info/refs?service=git-upload-pack"}, {"git", "POST /acme/Infra/_git/_full/stack/git-upload-pack"},
+	} {
+		groups := slices.DeleteFunc(slices.Clone(allow.Groups()), func(g string) bool { return g == c.group })
+		off := policy(t, allow.Options{Vendor: "azure_devops", Groups: groups, Observe: true})
+		checkDenied(t, off, denied{c.request, allow.GroupOff})
 	}
 }
 
