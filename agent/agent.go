@@ -112,8 +112,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.token.CASHA256 != "" && a.cfg.GatewayCAFile != "" {
 		a.log.Warn("the token pins the gateway's CA, so gateway-ca-file is not used", "gateway_ca_file", a.cfg.GatewayCAFile)
 	}
-	wg.Go(func() { a.followPolicy(ctx) })
+	var following sync.WaitGroup
+	following.Go(func() { a.followPolicy(ctx) })
 	a.keepConnected(ctx)
+	following.Wait() // it logs
 	a.handler.upstream.CloseIdleConnections()
 	a.log.Info("stopped")
 	return nil
