@@ -39,7 +39,7 @@ type command struct {
 }
 
 // newCommand returns the root command, which runs the agent, with the
-// subcommands run and serve, which do the same, and version.
+// subcommands run and serve, which do the same, rules and version.
 func newCommand(run func(context.Context, agent.Config) error) *cobra.Command {
 	c := &command{run: run}
 	c.settings = c.options.declare()
@@ -49,7 +49,7 @@ func newCommand(run func(context.Context, agent.Config) error) *cobra.Command {
 	runCmd := &cobra.Command{Use: "run", Short: "Run the agent (the same as no command)", Args: cobra.NoArgs, RunE: c.execute}
 	serveCmd := &cobra.Command{Use: "serve", Short: "Run the agent (the same as no command)", Args: cobra.NoArgs, RunE: c.execute}
 	c.settings.Bind(root, runCmd, serveCmd)
-	root.AddCommand(runCmd, serveCmd, cli.VersionCommand())
+	root.AddCommand(runCmd, serveCmd, c.rulesCommand(), cli.VersionCommand())
 	return root
 }
 

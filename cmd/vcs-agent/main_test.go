@@ -1,13 +1,16 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -70,7 +73,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata",
 		Setup:              setup,
-		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds:               map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "verdicts": verdicts},
 		RequireUniqueNames: true,
 	})
 }
@@ -101,6 +104,36 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// verdicts compares the JSON lines on standard output with a file, one line
+// each: what is always there, "-" for "", the error and the id. verdicts FILE.
+func verdicts(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: verdicts FILE")
+	}
+	var got strings.Builder
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		var v struct {
+			Verdict, Rule, Group, Project, Reason *string
+			Error                                 string
+			ID                                    json.RawMessage
+		}
+		if err := json.Unmarshal([]byte(line), &v); err != nil || v.Verdict == nil || v.Rule == nil || v.Group == nil || v.Project == nil || v.Reason == nil {
+			ts.Fatalf("%v: not all there is in %s", err, line)
+		}
+		fmt.Fprint(&got, *v.Verdict, " ", cmp.Or(*v.Rule, "-"), " ", cmp.Or(*v.Group, "-"), " ", cmp.Or(*v.Project, "-"), " ", cmp.Or(*v.Reason, "-"))
+		if v.Error != "" {
+			fmt.Fprint(&got, ": ", v.Error)
+		}
+		if v.ID != nil {
+			fmt.Fprintf(&got, " id=%s", v.ID)
+		}
+		got.WriteString("\n")
+	}
+	if want := ts.ReadFile(args[0]); got.String() != want {
+		ts.Fatalf("got\n%s\nwant\n%s", got.String(), want)
 	}
 }
 

@@ -3,13 +3,11 @@ package main
 import (
 	"errors"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"vcsagent/agent"
-	"vcsagent/allow"
 	"vcsagent/cmd/internal/cli"
 	"vcsagent/transport"
 )
@@ -17,11 +15,13 @@ import (
 // options are the settings as flags, environment and file give them, before
 // they become an [agent.Config].
 type options struct {
-	agent     agent.Config
-	tokenFile string
-	fromFile  bool // the token is what tokenFile holds
-	log       cli.Log
-	bugsnag   bugsnagOptions
+	agent      agent.Config
+	tokenFile  string
+	fromFile   bool // the token is what tokenFile holds
+	policy     policyOptions
+	credential credentialOptions
+	log        cli.Log
+	bugsnag    bugsnagOptions
 }
 
 // declare returns the settings, which fill o.
@@ -31,7 +31,7 @@ func (o *options) declare() *cli.Settings {
 
 	f := s.Group("Required")
 	f.StringVar(&o.agent.TargetBaseEndpoint, "target-base-endpoint", "", "base `URL` of the VCS, such as http://169.254.0.10:7990")
-	f.StringVar(&o.agent.Policy.Vendor, "vendor", "", "`VENDOR` of the VCS: "+strings.Join(allow.Vendors(), ", "))
+	o.policy.declareVendor(f)
 	cli.SecretVar(f, &o.agent.Token, "token", "the pool's `TOKEN`; other users of the machine can see flags, so prefer the variable or a file")
 	f.StringVar(&o.tokenFile, "token-file", "", "`FILE` that holds the token, in place of --token")
 
@@ -42,10 +42,10 @@ func (o *options) declare() *cli.Settings {
 	f.DurationVar(&o.agent.ShutdownGracePeriod, "shutdown-grace-period", 30*time.Second, "how long requests in flight may take to end after SIGTERM")
 
 	f = s.Group("Policy")
-	f.StringVar(&o.agent.Policy.Projects, "allowed-projects", ".*", "`REGEXP` that a project, in the form group/repository, must match as a whole")
-	f.StringSliceVar(&o.agent.Policy.Groups, "allow-groups", allow.DefaultGroups, "`GROUPS` of calls to allow, of "+strings.Join(allow.Groups(), ","))
+	o.policy.declare(s, f)
 
 	f = s.Group("Calls to the VCS")
+	o.credential.declare(f)
 	f.StringVar(&o.agent.CACert, "ca-cert", "", "base64 of a PEM `BUNDLE` of roots to trust for the VCS beside the system's")
 	f.StringVar(&o.agent.CACertFile, "ca-cert-file", "", "PEM `FILE` of roots to trust for the VCS beside the system's")
 	f.BoolVar(&o.agent.DisableResponseCompression, "http-disable-response-compression", false, "ask the VCS for answers without compression")
@@ -60,7 +60,6 @@ func (o *options) declare() *cli.Settings {
 	f = s.Group("Configuration file")
 	f.String("config", "", "YAML `FILE` with any of these settings but this one, by their names")
 
-	s.Complete("vendor", allow.Vendors()...)
 	s.Complete("transport", string(transport.ModeAuto), string(transport.ModeQUIC), string(transport.ModeTCP))
 	return s
 }
@@ -68,7 +67,10 @@ func (o *options) declare() *cli.Settings {
 // config loads the settings for cmd and returns the agent's configuration, or
 // every problem of every source at once.
 func (o *options) config(cmd *cobra.Command, s *cli.Settings) (agent.Config, error) {
-	told := errors.Join(s.Load(cmd), o.readToken())
+	told := errors.Join(s.Load(cmd), o.readToken(), o.readCredential())
+	var err error
+	o.agent.Policy, err = o.policy.options(o.agent.Credential != nil)
+	told = errors.Join(told, err)
 	logger, err := o.log.Logger(cmd.OutOrStdout())
 	env := os.Environ()
 
@@ -108,12 +110,30 @@ func (o *options) readToken() error {
 	return nil
 }
 
-// validate blames the token's file, not --token, for a bad token from there.
+// readCredential gives the agent the VCS's credential, if it's to have one.
+func (o *options) readCredential() error {
+	if !o.credential.given() {
+		return nil
+	}
+	o.agent.Credential = new(agent.Credential)
+	if err := o.credential.load(); err != nil {
+		return err
+	}
+	if err := o.agent.Credential.Set(o.credential.read); err != nil {
+		return o.credential.bad(err)
+	}
+	return nil
+}
+
+// validate blames the token's file, not --token, for a bad token from there, and
+// the credential's in the same way.
 func (o *options) validate() error {
 	var all []error
 	for _, p := range cli.Problems(o.agent.Validate()) {
 		if e, ok := p.(*agent.SettingError); ok && e.Setting == "token" && o.fromFile {
 			p = cli.NewSettingError("token-file", o.tokenFile, e.Problem)
+		} else if ok && e.Setting == "vcs-credential" && o.credential.given() {
+			p = o.credential.bad(errors.New(e.Problem))
 		}
 		all = append(all, p)
 	}
@@ -142,5 +162,6 @@ func (o *options) secrets() []string {
 	if t, err := transport.ParseToken(o.agent.Token.Reveal()); err == nil {
 		all = append(all, t.Key.Reveal())
 	}
+	all = append(all, credentialSecrets(o.credential.read)...)
 	return append(all, proxyPasswords(os.Environ())...)
 }

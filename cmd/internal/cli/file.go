@@ -22,12 +22,12 @@ const (
 func ReadFile(path string, maxBytes int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, Unreadable(err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, int64(maxBytes)+1))
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, Unreadable(err)
 	}
 	if len(b) > maxBytes {
 		return nil, fmt.Errorf("the file is larger than %d KiB", maxBytes>>10)
@@ -50,8 +50,8 @@ func ReadSecretFile(path string) (string, error) {
 	return s, nil
 }
 
-// unreadable drops the path from err, which the caller's sentence names already.
-func unreadable(err error) error {
+// Unreadable completes a sentence that names a file: it drops the path from err, which the caller's sentence names already.
+func Unreadable(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pe.Err
 	}

@@ -47,7 +47,7 @@ func (s *Settings) Invalid(err error) error {
 }
 
 func (s *Settings) withSource(p error) error {
-	name := settingName(p)
+	name := SettingName(p)
 	if _, ok := p.(*fileError); ok || name == "" {
 		return p
 	}
@@ -66,20 +66,20 @@ func (s *Settings) withSource(p error) error {
 func Except(err, told error) error {
 	names := map[string]bool{}
 	for _, p := range Problems(told) {
-		names[settingName(p)] = true
+		names[SettingName(p)] = true
 	}
 	delete(names, "")
 	var left []error
 	for _, p := range Problems(err) {
-		if !names[settingName(p)] {
+		if !names[SettingName(p)] {
 			left = append(left, p)
 		}
 	}
 	return errors.Join(left...)
 }
 
-// settingName returns the setting that p blames, "" if none.
-func settingName(p error) string {
+// SettingName returns the setting that p blames, "" if none.
+func SettingName(p error) string {
 	var named interface{ SettingName() string }
 	if errors.As(p, &named) {
 		return named.SettingName()
