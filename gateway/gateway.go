@@ -370,7 +370,11 @@ func (g *Gateway) authenticate(ctx context.Context, h transport.Hello) error {
 // join hands a new session to its pool, which authenticate has looked up.
 func (g *Gateway) join(s *transport.Session) {
 	p := g.router.find(s.Hello.PoolID)
-	p.join(s)
+	if !p.join(s) {
+		g.log.Warn("closed an agent's session: the pool is full", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "sessions", maxSessions)
+		s.Close()
+		return
+	}
 	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
 		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "tags", s.Hello.Tags)
 	g.router.following.Go(func() {

@@ -102,16 +102,21 @@ func (p *pool) size() int {
 	return len(p.members)
 }
 
-// join adds a session until it ends; it returns at once.
-func (p *pool) join(s *transport.Session) {
+// join adds a session until it ends; it returns at once. It reports false if the
+// pool is full, since several may have been let in at once.
+func (p *pool) join(s *transport.Session) bool {
 	m := &member{session: s, pool: p, drained: make(chan struct{}, 1)}
 	gauge := p.router.metrics.Agents.WithLabelValues(p.name, string(s.Carrier))
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.members) >= maxSessions {
+		return false
+	}
 	p.members[s] = m
 	gauge.Inc()
 	p.handOut()
-	p.mu.Unlock()
 	p.router.following.Go(func() { p.follow(m, gauge) })
+	return true
 }
 
 // follow watches a session to its end. It alone speaks to the agent, since one

@@ -72,3 +72,15 @@ func isRefused(err error, code string) bool {
 	refusal, ok := errors.AsType[*transport.Refusal](err)
 	return ok && refusal.Code == code
 }
+
+// TestSessionsLetInTogether: several may be let in while one seat is free; only
+// one of them takes it.
+func TestSessionsLetInTogether(t *testing.T) {
+	f := start(t)
+	f.join(t, options{}, answer("first"))
+	empty := f.FillPool(f.pool.ID, gateway.MaxSessions-1)
+	defer empty()
+	if f.JoinPool(f.pool.ID, &transport.Session{}) {
+		t.Error("a session joined a full pool")
+	}
+}
