@@ -37,6 +37,9 @@ func FuzzCheck(f *testing.F) {
 		"/scm/~jo/x.git/git-upload-pack",
 		"/rest/api/latest/projects/K/repos/s/compare/commits?from=a&fromRepo=K%2Fs",
 		"/projects/K/repos/s/raw/.spacelift/config.yml?at",
+		"/DefaultCollection/My%20Project/_apis/git/repositories/stack/items?path=%2Fa&versionDescriptor.version=main&$format=zip",
+		"/c/p/_git/r/info/refs?service=git-upload-pack",
+		"/api/v1/repos/acme/infra/archive/feature/x.tar.gz",
 		"@10.0.0.5/x", ".evil.example/x", ":8443/x", "//evil.example/x", "http://u:p@h/x", "*", "h:443",
 		"/a/%2e%2e/b", `/a\..\b`, "/a/..;/b", "/a%00b", "/a\tb", "/%252e%252e/", "/a#b", "/a?b=%zz&c;d", "/\xff%ff",
 	} {
