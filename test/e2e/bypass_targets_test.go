@@ -1,0 +1,395 @@
+package e2e_test
+
+import "strings"
+
+// targetBypasses are those that are in a request's target.
+func targetBypasses() []bypass {
+	const P = "/api/v4/projects/g%2Fr"
+	const R = "/api/v3/repos/acme/infra"
+	const B = "/rest/api/1.0/projects/INF/repos/stack"
+	const A = "/Main/Acme%20Infra/_apis/git/repositories/stack"
+	const G = "/api/v1/repos/acme/infra"
+	mr := []passing{{request: "GET " + P + "/merge_requests/5"}}
+	user := []passing{{request: "GET /api/v4/user"}}
+	long := strings.Repeat("a", 9<<10)
+	return []bypass{
+		// What stands where the base endpoint ends would change the host if the two
+		// were joined as strings. The gateway already reads no pool there.
+		{"joined to the host", "gitlab-all", user, []refusal{
+			{request: "GET @10.0.0.5/x", want: "404 unknown_pool | 403 forbidden"},
+			{request: "GET @10.0.0.5/api/v4/user", want: "404 unknown_pool | 403 forbidden"},
+			{request: "GET .evil.example/x", want: "404 unknown_pool | 403 forbidden"},
+			{request: "GET :8443/x", want: "404 unknown_pool | 403 forbidden"},
+			{request: "GET :443/api/v4/user", want: "404 unknown_pool | 403 forbidden"},
+			{request: `GET \@10.0.0.5/x`, want: "404 unknown_pool | 400"},
+			{request: "GET #@10.0.0.5/x", want: "404 unknown_pool | 400"},
+			{request: "GET ?@10.0.0.5/x", want: "no_rule"},
+			{request: "GET %40evil.example/api/v4/user", want: "404 unknown_pool | 400"},
+			{request: "GET /@10.0.0.5/api/v4/user", want: "no_rule"},
+			{request: "GET /%40evil.example/api/v4/user", want: "no_rule"},
+			{request: "GET /.evil.example/api/v4/user", want: "no_rule"},
+			{request: "GET /:8443/api/v4/user", want: "no_rule"},
+			{request: "GET //evil.example/api/v4/user", want: "ambiguous_path"},
+			{request: "GET //u:p@evil.example/api/v4/user", want: "ambiguous_path"},
+			{request: "GET ///evil.example/api/v4/user", want: "ambiguous_path"},
+			{request: `GET /\evil.example/api/v4/user`, want: "ambiguous_path"},
+			{request: "GET /%2F/evil.example/api/v4/user", want: "ambiguous_path"},
+			{request: "GET /%5Cevil.example/api/v4/user", want: "ambiguous_path"},
+		}},
+		{"absolute form within", "gitlab-all", user, []refusal{
+			{request: "GET /http://evil.example/api/v4/user", want: "ambiguous_path"},
+			{request: "GET /http:%2F%2Fevil.example/api/v4/user", want: "ambiguous_path"},
+			{request: "GET /http:/evil.example/api/v4/user", want: "no_rule"},
+			{request: "GET /private/gitlab-all/api/v4/user", want: "no_rule"},
+			{request: "GET /gitlab/api/v4/user", want: "no_rule"}, // the context path is the base endpoint's
+			{request: "OPTIONS /*", want: "no_rule"},
+		}},
+		{"fragments", "gitlab-all", []passing{{request: "GET /api/v4/projects?search=a%23b"}}, []refusal{
+			{request: "GET /api/v4/user#", want: "bad_target"},
+			{request: "GET /api/v4/user#/../../admin", want: "bad_target"},
+			{request: "GET /api/v4/projects?search=a#b", want: "bad_target"},
+			{request: "GET /api/v4/user%23x", want: "no_rule"},
+			{request: "GET " + P + "/hooks#/merge_requests/5", want: "bad_target"},
+			{request: "GET " + P + "/hooks%23/merge_requests/5", want: "no_rule"},
+		}},
+		{"dot segments", "gitlab-all", mr, []refusal{
+			{request: "GET " + P + "/merge_requests/2/../5", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/../hooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/%2e%2e/hooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/%2E./hooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/.%2e/hooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/..%2fhooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/2%2F..%2F..%2Fhooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/5/..", want: "ambiguous_path"},
+			{request: "GET " + P + "/./merge_requests/5", want: "ambiguous_path"},
+			{request: "GET " + P + "/%2e/merge_requests/5", want: "ambiguous_path"},
+			{request: "GET /../api/v4/user", want: "ambiguous_path"},
+			{request: "GET /../gitlab/api/v4/user", want: "ambiguous_path"},
+			{request: "GET /../gitlab-some/api/v4/user", want: "ambiguous_path"},
+			{request: "GET /..", want: "ambiguous_path"},
+			{request: "GET /%2e%2e", want: "ambiguous_path"},
+			{request: "GET /api/v4/projects/g%2F..%2Fr", want: "ambiguous_path"},
+			{request: "GET /api/v4/projects/g%2F%2e%2e%2Fr", want: "ambiguous_path"},
+			{request: "GET /api/v4/projects/..%2Fr", want: "ambiguous_path"},
+			{request: "GET /api/v4/projects/g%2Fr%2F..", want: "ambiguous_path"},
+			{request: "GET " + P + "/..%20/merge_requests/5", want: "ambiguous_path"},
+			{request: "GET " + P + "/.../merge_requests/5", want: "ambiguous_path"},
+			{request: "GET " + P + "/%EF%BC%8E%EF%BC%8E/merge_requests/5", want: "ambiguous_path"}, // fullwidth
+			{request: "GET " + P + "/%E2%80%A5/merge_requests/5", want: "ambiguous_path"},          // one character of two dots
+			{request: "GET " + P + "/repository/branches/a%2F..%2Fb", want: "ambiguous_path"},
+			{request: "GET " + P + "/repository/files/..%2F.spacelift%2Fconfig.yml/raw", want: "ambiguous_path"},
+		}},
+		{"empty segments", "gitlab-all", mr, []refusal{
+			{request: "GET " + P + "//merge_requests/5", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests//5", want: "ambiguous_path"},
+			{request: "GET //api/v4/user", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/5/", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/5//", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/5%2F", want: "ambiguous_path"},
+			{request: "GET /api/v4/projects/g%2F%2Fr", want: "ambiguous_path"},
+			{request: "GET /api/v4/projects/%2Fg%2Fr", want: "ambiguous_path"},
+			{request: "GET /api/v4/projects/g%2Fr%2F", want: "ambiguous_path"},
+		}},
+		{"backslashes", "gitlab-all", mr, []refusal{
+			{request: "GET " + P + `/merge_requests/2\..\..\5`, want: "ambiguous_path"},
+			{request: "GET " + P + `/merge_requests\5`, want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/2%5C..%5C..%5C5", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/2%5c5", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/..%EF%BC%BC5", want: "ambiguous_path"}, // fullwidth
+			{request: `GET /api/v4/projects?search=\`, want: "ambiguous_path"},
+		}},
+		{"parameters in the path", "gitlab-all", mr, []refusal{
+			{request: "GET " + P + "/merge_requests/..;/5", want: "ambiguous_path"},
+			{request: "GET " + P + "/..;/..;/admin", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests;x=1/5", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests%3Bx=1/5", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/5;jsessionid=1", want: "ambiguous_path"},
+			{request: "GET /;/api/v4/user", want: "ambiguous_path"},
+			{request: "GET " + P + "/..%3B/5", want: "ambiguous_path"},
+		}},
+		// net/http takes no target with a control character or a broken escape.
+		{"control characters", "gitlab-all", mr, []refusal{
+			{request: "GET " + P + "/merge_requests/5\t", want: "400"},
+			{request: "GET " + P + "/merge_requests/\t5", want: "400"},
+			{request: "GET " + P + "/merge_requests/5\x00", want: "400"},
+			{request: "GET " + P + "/merge_requests/5\x7f", want: "400"},
+			{request: "GET " + P + "/merge_requests/5\rX", want: "400"},
+			{request: "GET " + P + "/merge_requests/5\x0b", want: "400"},
+			{request: "GET " + P + "/merge_requests/5%09", want: "bad_encoding"},
+			{request: "GET " + P + "/merge_requests/5%00", want: "bad_encoding"},
+			{request: "GET " + P + "/merge_requests/5%0A", want: "bad_encoding"},
+			{request: "GET " + P + "/merge_requests/5%0D%0ASudo:%20root", want: "bad_encoding"},
+			{request: "GET " + P + "/merge_requests/5%20HTTP/1.1%0D%0ASudo:%20root", want: "bad_encoding"},
+			{request: "GET " + P + "/merge_requests/5%7F", want: "bad_encoding"},
+			{request: "GET " + P + "/repository/branches/a%C2%85b", want: "bad_encoding"},
+			{request: "GET " + P + "/repository/branches/a%E2%80%AEb", want: "bad_encoding"}, // right-to-left override
+			{request: "GET " + P + "/merge_requests/5 5", want: "400"},
+		}},
+		{"encodings", "gitlab-all", []passing{
+			{request: "GET " + P + "/repository/branches/caf%C3%A9"},
+			{request: "GET " + P + "/repository/branches/caf%c3%a9", reaches: "GET " + P + "/repository/branches/caf%C3%A9"},
+			{request: "GET /%61pi/v%34/%75ser", reaches: "GET /api/v4/user"},
+			{request: "GET " + P + "/repository/branches/100%25"},
+		}, []refusal{
+			{request: "GET " + P + "/repository/branches/caf\xc3\xa9", want: "bad_encoding"},
+			{request: "GET " + P + "/repository/branches/caf\xe9", want: "bad_encoding"},
+			{request: "GET " + P + "/repository/branches/%C3%28", want: "bad_encoding"},
+			{request: "GET " + P + "/repository/branches/%c0%ae%c0%ae", want: "bad_encoding"}, // overlong dots
+			{request: "GET " + P + "/repository/branches/%c0%af", want: "bad_encoding"},
+			{request: "GET " + P + "/repository/branches/%ed%a0%80", want: "bad_encoding"},
+			{request: "GET " + P + "/repository/branches/%zz", want: "400"},
+			{request: "GET " + P + "/repository/branches/100%", want: "400"},
+			{request: "GET " + P + "/repository/branches/%u002e%u002e", want: "400"},
+		}},
+		{"double encoding", "gitlab-all", []passing{{request: "GET /api/v4/projects/g%2Fr"}}, []refusal{
+			{request: "GET /api/v4/projects/g%252Fr", want: "ambiguous_path"},
+			{request: "GET " + P + "/repository/branches/%252e%252e", want: "ambiguous_path"},
+			{request: "GET " + P + "/repository/branches/a%252Fb", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/%252e%252e/hooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/%25252e%25252e/hooks", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/5%2500", want: "ambiguous_path"},
+			{request: "GET " + P + "/merge_requests/5%255C", want: "ambiguous_path"},
+		}},
+		{"an encoded question mark", "gitlab-all", []passing{{request: "GET " + P + "/merge_requests?state=opened"}}, []refusal{
+			{request: "GET " + P + "/merge_requests%3Fstate=opened", want: "no_rule"},
+			{request: "GET " + P + "/hooks%3F/../merge_requests", want: "ambiguous_path"},
+			{request: "GET " + P + "/hooks?/merge_requests/5", want: "no_rule"},
+		}},
+		{"git push", "gitlab-all", []passing{
+			{request: "GET /g/r.git/info/refs?service=git-upload-pack"},
+			{request: "POST /g/sub/r.git/git-upload-pack", header: gitBody, body: "0000", gets: gitBody},
+		}, []refusal{
+			{request: "POST /g/r.git/git-receive-pack", header: "Content-Type: application/x-git-receive-pack-request\r\n", body: "0000", want: "push_not_allowed"},
+			{request: "POST /g/r.git/git%2Dreceive-pack", body: "0000", want: "push_not_allowed"},
+			{request: "POST /g/r.git/Git-Receive-Pack", body: "0000", want: "push_not_allowed"},
+			{request: "GET /g/r.git/info/refs?service=git-receive-pack", want: "push_not_allowed"},
+			{request: "GET /g/r.git/info/refs?service=git%2Dreceive-pack", want: "push_not_allowed"},
+			{request: "GET /g/r.git/info/refs?service=git-upload-pack&service=git-receive-pack", want: "push_not_allowed"},
+			{request: "GET /g/r.git/info/refs?service=git-upload-pack&service=git-upload-pack", want: "query_not_allowed"},
+			{request: "GET /g/r.git/info/refs", want: "query_not_allowed"},
+			{request: "POST /g/r.git/git-upload-pack/../git-receive-pack", body: "0000", want: "ambiguous_path"},
+			{request: "GET /g/r.git/HEAD", want: "no_rule"},
+			{request: "GET /g/r.git/objects/info/packs", want: "no_rule"},
+		}},
+		{"methods", "gitlab-all", []passing{{request: "GET " + P + "/merge_requests/5"}}, []refusal{
+			{request: "PUT " + P + "/merge_requests/5", want: "method_not_allowed"},
+			{request: "get " + P + "/merge_requests/5", want: "method_not_allowed"},
+			{request: "TRACE " + P + "/merge_requests/5", want: "method_not_allowed"},
+			{request: "OPTIONS " + P + "/merge_requests/5", want: "method_not_allowed"},
+			{request: "MERGE " + P + "/merge_requests/5", want: "method_not_allowed"},
+			{request: "DELETE " + P, want: "method_not_allowed"},
+		}},
+		{"limits", "gitlab-all", []passing{{request: "GET /api/v4/projects?search=" + long[:4000]}}, []refusal{
+			{request: "GET /api/v4/projects?search=" + long, want: "target_too_long"},
+			{request: "GET /" + long, want: "target_too_long"},
+			{request: "GET " + strings.Repeat("/a", 65), want: "target_too_long"},
+		}},
+
+		{"out of a comparison", "github-all", []passing{
+			{request: "GET " + R + "/compare/a...b"},
+			{request: "GET " + R + "/compare/feature/x...octo:fix/y", reaches: "GET " + R + "/compare/feature%2Fx...octo%3Afix%2Fy"},
+		}, []refusal{
+			{request: "GET " + R + "/compare/a...b/../../hooks", want: "ambiguous_path"},
+			{request: "GET " + R + "/compare/a...b/%2e%2e/%2e%2e/hooks", want: "ambiguous_path"},
+			{request: "GET " + R + "/compare/a...b/..%2F..%2Fhooks", want: "ambiguous_path"},
+			{request: "GET " + R + `/compare/a...b\..\..\hooks`, want: "ambiguous_path"},
+			{request: "GET " + R + "/compare/a...b/..;/hooks", want: "ambiguous_path"},
+			{request: "GET " + R + "/compare/a...b%3F/hooks", want: "no_rule"},
+			{request: "GET " + R + "/compare/a...b#/hooks", want: "bad_target"},
+			{request: "GET " + R + "/compare/a...b.diff/..", want: "ambiguous_path"},
+			{request: "GET " + R + "/compare/a", want: "no_rule"},
+		}},
+		{"no anchor at the end", "github-all", []passing{{request: "GET " + R + "/commits/0123abc"}}, []refusal{
+			{request: "GET " + R + "/commits/0123abc/comments", want: "no_rule"},
+			{request: "GET " + R + "/commits/0123abc%2Fcomments", want: "ambiguous_path"},
+			{request: "GET " + R + "/commits/0123abc%3F/comments", want: "no_rule"},
+			{request: "GET " + R + "/commits/0123abc%0A/comments", want: "bad_encoding"},
+			{request: "GET " + R + "/commits/0123abc/", want: "ambiguous_path"},
+		}},
+		{"no anchor at the start", "github-all", []passing{{request: "GET /repos/acme/infra/commits/0123abc"}}, []refusal{
+			{request: "GET /x/api/v3/repos/acme/infra/commits/0123abc", want: "no_rule"},
+			{request: "GET /admin/repos/acme/infra/commits/0123abc", want: "no_rule"},
+			{request: "GET /api/v3/admin/repos/acme/infra/commits/0123abc", want: "no_rule"},
+			{request: "GET /API/v3/repos/acme/infra/commits/0123abc", want: "no_rule"},
+		}},
+		{"ends of other rules", "github-all", []passing{{request: "GET " + R + "/pulls/7/files?per_page=100"}}, []refusal{
+			{request: "PUT " + R + "/pulls/7/merge", want: "no_rule"},
+			{request: "GET " + R + "/pulls/7x", want: "no_rule"},
+			{request: "GET " + R + "/pulls/07", want: "no_rule"},
+			{request: "GET " + R + "/pulls/7.diff", want: "no_rule"},
+			{request: "GET " + R + "/pulls/7/files/", want: "ambiguous_path"},
+			{request: "GET " + R + "/hooks", want: "no_rule"},
+			{request: "GET " + R + "/tarball/../../../../admin", want: "ambiguous_path"},
+		}},
+		{"revision expressions", "github-all", []passing{{request: "GET " + R + "/commits/feature-1"}}, []refusal{
+			{request: "GET " + R + "/commits/main%40%7Bu%7D", want: "no_rule"},
+			{request: "GET " + R + "/commits/main~1", want: "no_rule"},
+			{request: "GET " + R + "/commits/a..b", want: "no_rule"},
+			{request: "GET " + R + "/commits/-x", want: "no_rule"},
+		}},
+		{"host of a rule", "github-all", []passing{
+			{request: "GET /acme/infra/legacy.tar.gz/refs/heads/main?token=secret-value", reaches: "GET codeload:/acme/infra/legacy.tar.gz/refs/heads/main?token=secret-value"},
+			{request: "GET /_codeload/acme/infra/legacy.tar.gz/main"},
+		}, []refusal{
+			{request: "GET /acme/infra/legacy.zip/refs/heads/main", want: "no_rule"},
+			{request: "GET /acme/infra/legacy.tar.gz", want: "no_rule"},
+			{request: "GET /acme@evil/infra/legacy.tar.gz/main", want: "no_rule"},
+			{request: "GET /acme/infra/legacy.tar.gz/main?host=evil.example", want: "query_not_allowed"},
+			{request: "GET /codeload/codeload/infra/legacy.tar.gz/main", want: "no_rule"},
+		}},
+
+		{"dot not escaped", "bitbucket-all", []passing{{request: "GET /rest/api/1.0/repos"}}, []refusal{
+			{request: "GET /rest/api/1x0/repos", want: "no_rule"},
+			{request: "GET /rest/api/1.0x/repos", want: "no_rule"},
+			{request: "GET /rest/api/10/repos", want: "no_rule"},
+			{request: "GET /rest/api/1%2E0%2E/repos", want: "no_rule"},
+		}},
+		{"dots not escaped in a file", "bitbucket-all", []passing{{request: "GET /projects/INF/repos/stack/raw/.spacelift/config.yml?at=refs%2Fheads%2Fmain"}}, []refusal{
+			{request: "GET /projects/INF/repos/stack/raw/XspaceliftXconfigAyml", want: "no_rule"},
+			{request: "GET /projects/INF/repos/stack/raw/Xspacelift/config.yml", want: "no_rule"},
+			{request: "GET /projects/INF/repos/stack/raw/.spacelift/configAyml", want: "no_rule"},
+			{request: "GET /projects/INF/repos/stack/raw/.spacelift/config.yml.bak", want: "no_rule"},
+			{request: "GET /projects/INF/repos/stack/raw/.spacelift/config.yml/x", want: "no_rule"},
+			{request: "GET /projects/INF/repos/stack/raw/x.spacelift/config.yml", want: "no_rule"},
+			{request: "GET /projects/INF/repos/stack/raw/secrets/%2e%2e/.spacelift/config.yml", want: "ambiguous_path"},
+		}},
+		{"a write beside a read", "bitbucket-all", []passing{{request: "GET " + B + "/pull-requests/1/merge"}}, []refusal{
+			{request: "POST " + B + "/pull-requests/1/merge?version=1", want: "method_not_allowed"},
+			{request: "POST " + B + "/pull-requests/1/merge", header: jsonBody, body: "{}", want: "method_not_allowed"},
+			{request: "POST " + B + "/pull-requests/1/approve", want: "no_rule"},
+			{request: "GET " + B + "/permissions/users", want: "no_rule"},
+		}},
+		{"dots in a personal project", "bitbucket-all", []passing{
+			{request: "GET /rest/api/latest/projects/~jo.doe/repos/stack"},
+			{request: "GET /rest/api/latest/projects/%7Ejo.doe/repos/stack", reaches: "GET /rest/api/latest/projects/~jo.doe/repos/stack"},
+		}, []refusal{
+			{request: "GET /rest/api/latest/projects/~../repos/stack", want: "no_rule"},
+			{request: "GET /rest/api/latest/projects/~%2F../repos/stack", want: "ambiguous_path"},
+			{request: "GET /rest/api/latest/projects/~/repos/stack", want: "no_rule"},
+		}},
+
+		{"out of a repository on Azure", "azure-all", []passing{
+			{request: "GET " + A + "/pullRequests/7?api-version=7.1"},
+			{request: "GET " + A + "/items?path=%2F..%2Fa&api-version=7.1"}, // no path of the URL's
+		}, []refusal{
+			{request: "GET " + A + "/pullRequests/7/../../pushes", want: "ambiguous_path"},
+			{request: "GET " + A + "/%2e%2e/other", want: "ambiguous_path"},
+			{request: "GET " + A + "%2F..%2Fother", want: "ambiguous_path"},
+			{request: "GET " + A + `\..\other`, want: "ambiguous_path"},
+			{request: "GET " + A + ";x/pullRequests/7", want: "ambiguous_path"},
+			{request: "GET " + A + "./pullRequests/7", want: "no_rule"},
+			{request: "GET " + A + "%20/pullRequests/7", want: "no_rule"},
+			{request: "GET " + A + "/pullRequests/7/", want: "ambiguous_path"},
+			{request: "GET " + A + "/pullRequests/7x", want: "no_rule"},
+			{request: "GET /Main/Acme%2520Infra/_apis/git/repositories/stack/pullRequests/7", want: "ambiguous_path"},
+			{request: "GET /Main/Acme Infra/_apis/git/repositories/stack/pullRequests/7", want: "400"},
+			{request: "GET /Main/_apis/_apis/git/repositories/stack/pullRequests/7", want: "no_rule"},
+			{request: "GET /Main//_apis/git/repositories/stack/pullRequests/7", want: "ambiguous_path"},
+		}},
+		{"what Azure has besides", "azure-all", []passing{
+			{request: "OPTIONS /Main/_apis"},
+			{request: "GET /Main/Acme%20Infra/_git/stack/info/refs?service=git-upload-pack"},
+			{request: "POST " + A + "/pullRequests/7/threads?api-version=7.1", header: jsonBody, body: `{"comments":[{"content":"plan"}]}`, gets: jsonBody},
+		}, []refusal{
+			{request: "OPTIONS /Main/_apis/git", want: "no_rule"},
+			{request: "POST " + A + "/pushes?api-version=7.1", header: jsonBody, body: "{}", want: "no_rule"},
+			{request: "POST " + A + "/refs?api-version=7.1", header: jsonBody, body: "[]", want: "no_rule"},
+			{request: "PATCH " + A + "/pullRequests/7?api-version=7.1", header: jsonBody, body: `{"status":"completed"}`, want: "method_not_allowed"},
+			{request: "GET " + A + "/pushes", want: "no_rule"},
+			{request: "GET " + A + "/PULLREQUESTS/7", want: "no_rule"},
+			{request: "GET /Main/_apis/projects", want: "no_rule"},
+			{request: "GET /Main/Acme%20Infra/_apis/serviceendpoint/endpoints", want: "no_rule"},
+			{request: "GET /Main/Acme%20Infra/_git/stack/info/refs?service=git-receive-pack", want: "push_not_allowed"},
+			{request: "POST /Main/Acme%20Infra/_git/stack/git-receive-pack", header: gitBody, body: "0000", want: "push_not_allowed"},
+		}},
+		{"out of a repository on Gitea", "gitea-all", []passing{
+			{request: "GET " + G + "/branches/feature/x"}, {request: "GET " + G + "/compare/a...b"},
+		}, []refusal{
+			{request: "GET " + G + "/branches/x/../../hooks", want: "ambiguous_path"},
+			{request: "GET " + G + "/branches/%2e%2e/hooks", want: "ambiguous_path"},
+			{request: "GET " + G + "/branches/..%2Fhooks", want: "ambiguous_path"},
+			{request: "GET " + G + `/branches/x\..\..\hooks`, want: "ambiguous_path"},
+			{request: "GET " + G + "/branches/..;/hooks", want: "ambiguous_path"},
+			{request: "GET " + G + "/branches//hooks", want: "ambiguous_path"},
+			{request: "GET " + G + "/compare/a...b/../../hooks", want: "ambiguous_path"},
+			{request: "GET " + G + "/git/commits/0123abc/x", want: "no_rule"},
+			{request: "GET " + G + "/git/commits/0123abc%2Fx", want: "ambiguous_path"},
+			{request: "GET " + G + "/hooks", want: "no_rule"},
+			{request: "POST " + G + "/pulls/7/merge", header: jsonBody, body: "{}", want: "method_not_allowed"},
+			{request: "GET " + G + "/raw/XspaceliftXconfigAyml", want: "no_rule"},
+			{request: "PUT " + G + "/contents/.spacelift/config.yml", header: jsonBody, body: "{}", want: "method_not_allowed"},
+			{request: "POST /acme/infra.git/git-receive-pack", header: gitBody, body: "0000", want: "push_not_allowed"},
+			{request: "GET /api/v1/repos/issues/search", want: "no_rule"},
+		}},
+
+		// What others deny wrongly.
+		{"must pass on GitLab", "gitlab-all", []passing{
+			{request: "GET " + P + "/repository/files/.spacelift%2Fconfig.yml/raw?ref=main"},
+			{request: "GET " + P + "/repository/files/%2Espacelift%2Fconfig%2Eyml/raw?ref=main", reaches: "GET " + P + "/repository/files/.spacelift%2Fconfig.yml/raw?ref=main"},
+			{request: "GET " + P + "/repository/files/infra%2F.spacelift%2Fconfig.yml/raw?ref=feature%2Fx"},
+			{request: "GET " + P + "/repository/archive"}, {request: "GET " + P + "/repository/archive.tar.gz?sha=main"}, {request: "GET " + P + "/repository/archive.zip"},
+			{request: "GET " + P + "/repository/branches/feature%2Fmore%2Fsubnets"},
+			{request: "GET /api/v4/projects/group%2Fsub%2Fsubsub%2Frepo"}, {request: "GET /api/v4/projects/42"},
+			{request: "GET /group/sub/subsub/repo.git/info/refs?service=git-upload-pack"},
+			{request: "POST /group/sub/subsub/repo.git/git-upload-pack", header: gitBody, body: "0032want", gets: gitBody},
+		}, []refusal{
+			{request: "GET " + P + "/repository/files/XspaceliftXconfigAyml/raw?ref=main", want: "no_rule"},
+			{request: "GET " + P + "/repository/files/main.tf/raw?ref=main", want: "no_rule"},
+			{request: "GET " + P + "/repository/files/.spacelift%2Fconfig.yml?ref=main", want: "no_rule"},
+			{request: "GET " + P + "/repository/archiveXtar.gz", want: "no_rule"},
+			{request: "GET " + P + "/repository/archive.tar.gz/x", want: "no_rule"},
+			{request: "GET /repo.git/info/refs?service=git-upload-pack", want: "no_rule"},
+			{request: "GET /group/sub/repoXgit/info/refs?service=git-upload-pack", want: "no_rule"},
+			{request: "GET /group%2Fsub/repo.git/info/refs?service=git-upload-pack", want: "ambiguous_path"},
+		}},
+		{"must pass on GitHub", "github-all", []passing{
+			{request: "GET /codeload/acme/infra/legacy.tar.gz/refs/heads/feature/more/subnets?token=secret-value"},
+			{request: "GET /_codeload/acme/infra/legacy.tar.gz/refs/heads/feature/more"},
+			{request: "GET " + R + "/tarball/feature/more/subnets"},
+			{request: "GET /repos/acme/infra/tarball/refs%2Fheads%2Ffeature", reaches: "GET /repos/acme/infra/tarball/refs/heads/feature"},
+			{request: "GET /api/v3/users/dependabot%5Bbot%5D"},
+		}, []refusal{
+			{request: "GET /codeloads/acme/infra/legacy.tar.gz/refs/heads/feature", want: "no_rule"},
+			{request: "GET /codeload/acme/infra/legacy.tar.gz/refs/heads/feature/", want: "ambiguous_path"},
+			{request: "GET " + R + "/tarball/", want: "ambiguous_path"},
+		}},
+		{"must pass on Bitbucket", "bitbucket-all", []passing{
+			{request: "GET /rest/api/latest/repos?limit=100"},
+			{request: "GET /rest/api/latest/projects/INF/repos/stack/branches"},
+			{request: "GET /rest/api/latest/projects/INF/repos/stack/archive?at=refs%2Fheads%2Ffeature%2Fx&format=tar.gz"},
+			{request: "GET /projects/INF/repos/stack/raw/%2Espacelift/config%2Eyml", reaches: "GET /projects/INF/repos/stack/raw/.spacelift/config.yml"},
+			{request: "GET /projects/INF/repos/stack/raw/a/b/.spacelift%2Fconfig.yml", reaches: "GET /projects/INF/repos/stack/raw/a/b/.spacelift/config.yml"},
+			{request: "GET /scm/inf/stack.git/info/refs?service=git-upload-pack"},
+			{request: "GET /scm/~jo/stack.git/info/refs?service=git-upload-pack"},
+		}, []refusal{
+			{request: "GET /rest/api/newest/repos?limit=100", want: "no_rule"},
+			{request: "GET /rest/api/latest.0/repos", want: "no_rule"},
+			{request: "GET /bitbucket/rest/api/latest/repos", want: "no_rule"},
+			{request: "GET /scm/inf/stack.git/info/refs?service=git-receive-pack", want: "push_not_allowed"},
+		}},
+		{"must pass on Azure", "azure-all", []passing{
+			{request: "GET " + A + "/items?path=%2F.spacelift%2Fconfig.yml&versionDescriptor.version=feature%2Fx"},
+			{request: "GET " + A + "/items?path=/.spacelift/config.yml", reaches: "GET " + A + "/items?path=%2F.spacelift%2Fconfig.yml"},
+			{request: "GET " + A + "/items?scopePath=/&$format=zip", reaches: "GET " + A + "/items?scopePath=%2F&%24format=zip"},
+			{request: "GET /Main/_apis/git/repositories?api-version=5.0"},
+			{request: "GET /Main/caf%C3%A9/_apis/git/repositories?api-version=5.0"},
+		}, []refusal{
+			{request: "GET /tfs" + A + "/items?path=x", want: "no_rule"}, // the context path is the base endpoint's
+			{request: "GET /Main/x/_apis/git/repositories/stack/item", want: "no_rule"},
+			{request: "GET " + A + "/items?path=a&path=b", want: "query_not_allowed"},
+			{request: "GET " + A + "/items?path=a&Path=b", want: "query_not_allowed"},
+		}},
+		{"must pass on Gitea", "gitea-all", []passing{
+			{request: "GET " + G + "/raw/.spacelift/config.yml?ref=feature%2Fx"},
+			{request: "GET " + G + "/raw/%2Espacelift%2Fconfig%2Eyml", reaches: "GET " + G + "/raw/.spacelift/config.yml"},
+			{request: "GET " + G + "/contents/a/b/.spacelift/config.yml"},
+			{request: "GET " + G + "/archive/refs/heads/feature/x.tar.gz"},
+			{request: "GET /acme.corp/infra.git/info/refs?service=git-upload-pack"},
+		}, []refusal{
+			{request: "GET " + G + "/raw/main.tf", want: "no_rule"},
+			{request: "GET " + G + "/archive/main.bundle", want: "no_rule"},
+			{request: "GET " + G + "/archive/mainXtarXgz", want: "no_rule"},
+			{request: "GET /git" + G, want: "no_rule"},
+		}},
+	}
+}
