@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 )
@@ -41,3 +42,25 @@ func Relative(base, path, ref string) (string, bool) {
 	}
 	return newHostMap(b, []string{"codeload."}, nil).relative(&url.URL{Scheme: b.Scheme, Host: b.Host, Path: path}, r)
 }
+
+// Lookups remembers projects' paths as the agent does.
+type Lookups struct{ l *lookups }
+
+// NewLookups returns one that remembers nothing yet.
+func NewLookups() Lookups { return Lookups{newLookups()} }
+
+// Find asks for a project's path, unless it is known for these credentials.
+func (l Lookups) Find(ctx context.Context, id string, credentials http.Header, ask func() (string, error)) (string, bool, error) {
+	return l.l.find(ctx, keyOf(id, credentials), ask)
+}
+
+// Len is how many are remembered.
+func (l Lookups) Len() int { return l.l.cache.Len() }
+
+// The bounds of lookups.
+const (
+	LookupTimeout   = lookupTimeout
+	LookupBytes     = maxLookupBytes
+	LookupCacheSize = lookupCacheSize
+	LookupCacheTime = lookupCacheTime
+)

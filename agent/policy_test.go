@@ -182,14 +182,14 @@ func TestPolicyChangesUnderLoad(t *testing.T) {
 			if r.URL.Query().Get("statistics") != "" {
 				close(arrived)
 				<-release
-				w.Header().Set("Location", "/gitlab/x")
+				w.Header().Set("Location", "https://objects.example.com/x")
 				w.WriteHeader(http.StatusFound)
 				return
 			}
 			fmt.Fprint(w, "from the VCS")
 		}, func(c *agent.Config) {
 			c.Parallelism = senders + 1
-			c.TargetBaseEndpoint += "/gitlab"
+			c.Policy.Rules = rulesOf(t, "redirects: [objects.example.com]")
 			c.Logger = slog.New(slog.DiscardHandler) // too many lines to look through
 			changes = follow(c)
 		})
@@ -206,7 +206,8 @@ func TestPolicyChangesUnderLoad(t *testing.T) {
 			}
 			return resp, string(body)
 		}
-		// One is in flight all the time, and its policy with it.
+		// One is in flight all the time, and its policy, which lets redirects
+		// name a host that the others don't, with it.
 		held := make(chan *http.Response, 1)
 		go func() {
 			resp, _ := ask(project + "?statistics=true")
@@ -257,7 +258,7 @@ func TestPolicyChangesUnderLoad(t *testing.T) {
 			t.Errorf("%d served, %d denied: one of the policies decided on nothing", served.Load(), denied.Load())
 		}
 		close(release)
-		if a := receive(t, held); a.StatusCode != http.StatusFound || a.Header.Get("Location") != "/x" {
+		if a := receive(t, held); a.StatusCode != http.StatusFound || a.Header.Get("Location") != "https://objects.example.com/x" {
 			t.Errorf("the one in flight: %d %v", a.StatusCode, a.Header)
 		}
 	})
