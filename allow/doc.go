@@ -57,11 +57,44 @@
 // query lists the keys that may be given once, repeat those that may be given
 // more often, fixed those that must be there with one value. fields lists what a
 // body may have at its top level. names_projects says which of them name a
-// project other than the path's. An unknown key in a file is an error.
+// project other than the path's. An unknown key in a file is an error. No rule may
+// have a parameter that changes who asks or what is asked, such as sudo.
 //
 // A rule for GET allows HEAD too, since HEAD asks for nothing that GET doesn't
 // give. Rules are compiled into a tree, so what a decision costs doesn't grow
 // with their number.
+//
+// # A customer's own rules
+//
+// [Rules] are read from the customer's file. They switch groups on and off, add
+// rules in the same form, give single rules a project pattern, name hosts that
+// the VCS may redirect to, and block calls:
+//
+//	groups: {git: true, comment: false}
+//	allow:
+//	  - name: acme.tags.list
+//	    purpose: List a project's tags.
+//	    methods: [GET]
+//	    path: /api/v4/projects/{project}/repository/tags
+//	block:
+//	  - name: no-environments
+//	    methods: [DELETE]
+//	    path: /api/v4/projects/*/environments/**
+//	projects:
+//	  gitlab.deployment.create: acme/prod-.*
+//	redirects: [objects.example.com]
+//
+// A block wins over every rule. Its path is a glob for the decoded path, without
+// regard to the case of letters; an encoded slash counts as one and as none, so
+// that no spelling gets around it. Rules of a customer's can't let a git push
+// through or name a dangerous parameter.
+//
+// With [Options.Observe] what no rule allows is let through and marked, so that a
+// policy can be tried out. What can't be read in one way only, what is blocked or
+// dangerous, pushes, and what belongs to a group that is off stay denied. A group
+// that is off is taken widely then: any letter case, any parameters and methods,
+// and the paths that the vendor's file names as its kin. While project patterns
+// are set nothing is let through, since what it reaches can't be known.
 //
 // # Bodies
 //
@@ -77,15 +110,17 @@
 //
 // A pattern for projects must match the whole project, decoded, in the letter
 // case that the request has. It is also held against every project that a query key, a body
-// field or a comparison names. What can't be known from the request (a GitLab
-// project's number, a fork that is named by its owner only, GraphQL) is denied
-// while a pattern is set. Calls that are about no project pass. A project that was
+// field or a comparison names. A GitLab project's number is denied with
+// [Decision.Lookup], so that the VCS can be asked for its path. What else can't be
+// known from the request (a fork that is named by its owner only, a GUID,
+// GraphQL) is denied while a pattern is set. Calls that are about no project pass. A project that was
 // renamed is still reached by a name that the pattern matches if the VCS
 // redirects old names.
 //
 // # Guarantees
 //
-// A decision depends on the policy and the request alone. An allowed request's
+// A decision depends on the policy, the request and the projects' paths that are
+// given alone. An allowed request's
 // Path and RawQuery, checked again, are allowed by the same rule and come out
 // the same. A [Policy] never changes and may be used by many goroutines.
 package allow
