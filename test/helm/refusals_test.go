@@ -1,6 +1,7 @@
 package helm_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -16,7 +17,7 @@ func TestRefusals(t *testing.T) {
 		messages []string
 	}{
 		{"vendor", set("credentials.vendor=github_enterprise"), set("credentials.vendor=github"),
-			[]string{"/credentials/vendor", "'gitlab', 'github_enterprise', 'bitbucket_datacenter'"}},
+			[]string{"/credentials/vendor", "'azure_devops', 'bitbucket_datacenter', 'gitea', 'github_enterprise', 'gitlab'"}},
 		{"parallelism, least", set("parallelism=1"), set("parallelism=0"), []string{"/parallelism", "minimum: got 0, want 1"}},
 		{"parallelism, most", set("parallelism=256"), set("parallelism=257"), []string{"/parallelism", "maximum: got 257, want 256"}},
 		{"parallelism, a word", set("parallelism=4"), set("parallelism=four"), []string{"/parallelism", "want integer"}},
@@ -76,6 +77,26 @@ func TestNothingSet(t *testing.T) {
 	for _, m := range []string{"credentials.token is missing", "credentials.endpoint is missing", "credentials.vendor is missing"} {
 		if !strings.Contains(stderr, m) {
 			t.Errorf("the message lacks %q:\n%s", m, stderr)
+		}
+	}
+}
+
+// The chart takes every vendor that the agent has rules for, and tells of each
+// where none is named.
+func TestVendors(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../allow/rules/*.yaml")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("the agent has rules for %d vendors, want 5 or more (%v)", len(files), err)
+	}
+	stderr := refused(t)
+	for _, file := range files {
+		vendor := strings.TrimSuffix(filepath.Base(file), ".yaml")
+		if got := install(t, "--set", "credentials.vendor="+vendor).env(t)["SPACELIFT_VCS_AGENT_VENDOR"]; got != vendor {
+			t.Errorf("the agent gets the vendor %q, want %q", got, vendor)
+		}
+		if !strings.Contains(stderr, vendor) {
+			t.Errorf("the message on a missing vendor lacks %s:\n%s", vendor, stderr)
 		}
 	}
 }

@@ -18,7 +18,7 @@ and never the value of a secret.
   {{- $problems = append $problems "credentials.endpoint is missing: set it to the base URL of your VCS, such as https://gitlab.example.com" -}}
   {{- end -}}
   {{- if not $c.vendor -}}
-  {{- $problems = append $problems "credentials.vendor is missing: set it to gitlab, github_enterprise or bitbucket_datacenter" -}}
+  {{- $problems = append $problems "credentials.vendor is missing: set it to azure_devops, bitbucket_datacenter, gitea, github_enterprise or gitlab" -}}
   {{- end -}}
 {{- end -}}
 {{- /* A URL with userinfo isn't quoted: it may carry a password. */ -}}
