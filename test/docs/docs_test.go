@@ -1,5 +1,5 @@
 // Package docs_test keeps the documentation true: what README says to paste
-// works, and every metric is listed.
+// works, every metric is listed, and docs/policy.md tells the policy as it is.
 package docs_test
 
 import (
