@@ -26,6 +26,11 @@ func parsePairs(raw string, pairs []pair, bad Reason, what string) ([]pair, faul
 			return nil, fault{bad, "the " + what + ` has a ";", which some servers read as a separator`}
 		}
 		rawKey, rawValue, hasValue := strings.Cut(item, "=")
+		if bad == BadQuery && rawKey != "" && strings.IndexByte(item, '%') < 0 && strings.IndexByte(item, '+') < 0 {
+			// As most are: nothing to decode, and parseTarget has seen the bytes.
+			pairs = append(pairs, pair{rawKey, rawValue, !hasValue})
+			continue
+		}
 		key, ok := unescape(rawKey, true)
 		value, ok2 := unescape(rawValue, true)
 		switch {
