@@ -161,7 +161,8 @@ func (l *Listener) acceptQUIC(ctx context.Context, wg *sync.WaitGroup) error {
 			continue
 		}
 		wg.Go(func() {
-			l.run(ctx, QUIC, c.RemoteAddr(), h3Client(c), func() error { return c.CloseWithError(h3NoError, "") })
+			l.run(ctx, carried{QUIC, c.RemoteAddr(), h3Client(c), func() PathStats { return quicPath(c) },
+				func() error { return c.CloseWithError(h3NoError, "") }})
 		})
 	}
 }
@@ -185,15 +186,24 @@ func (l *Listener) greetTCP(ctx context.Context, c net.Conn) {
 		l.refuse(TCP, c.RemoteAddr(), fmt.Errorf("TLS handshake: %w", err))
 		return
 	}
-	l.run(ctx, TCP, c.RemoteAddr(), rt, tc.Close)
+	l.run(ctx, carried{TCP, c.RemoteAddr(), rt, func() PathStats { return tcpPath(c) }, tc.Close})
+}
+
+// carried is a connection whose handshake is done.
+type carried struct {
+	carrier Carrier
+	remote  net.Addr
+	rt      http.RoundTripper
+	path    func() PathStats
+	close   func() error
 }
 
 // run takes a connection from its first byte to its end.
-func (l *Listener) run(ctx context.Context, carrier Carrier, remote net.Addr, rt http.RoundTripper, closeConn func() error) {
+func (l *Listener) run(ctx context.Context, c carried) {
 	body, out := io.Pipe()
 	s := &Session{
-		ID: rand.Text(), Carrier: carrier, Remote: remote.String(), Since: time.Now(),
-		rt: rt, closeConn: closeConn, body: body, out: out,
+		ID: rand.Text(), Carrier: c.carrier, Remote: c.remote.String(), Since: time.Now(),
+		rt: c.rt, path: c.path, closeConn: c.close, body: body, out: out,
 		done: make(chan struct{}), draining: make(chan struct{}),
 	}
 	stop := context.AfterFunc(ctx, func() { s.Close() })
@@ -202,7 +212,7 @@ func (l *Listener) run(ctx context.Context, carrier Carrier, remote net.Addr, rt
 	l.done()
 	if err != nil {
 		s.Close()
-		l.refuse(carrier, remote, err)
+		l.refuse(c.carrier, c.remote, err)
 		return
 	}
 	l.cfg.OnSession(s)

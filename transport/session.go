@@ -34,6 +34,7 @@ type Session struct {
 	Since   time.Time // when the connection was accepted
 
 	rt        http.RoundTripper
+	path      func() PathStats
 	closeConn func() error
 	closeOnce sync.Once
 	done      chan struct{}
@@ -54,6 +55,9 @@ type Session struct {
 func (s *Session) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.rt.RoundTrip(r)
 }
+
+// Path says how the path to the agent does now.
+func (s *Session) Path() PathStats { return s.path() }
 
 // Done is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} { return s.done }
