@@ -13,17 +13,23 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # What the tests need: Debian's package, then a command that succeeds when what
 # it provides is there, from that package or from elsewhere.
 needs=(
-  "git             command -v git"
-  "curl            command -v curl"
-  "ca-certificates test -s /etc/ssl/certs/ca-certificates.crt"
-  "iproute2        command -v ip"
-  "squid-openssl   squid_with_openssl"
-  "dante-server    command -v danted"
-  "prometheus      prometheus_and_promtool"
+  "git               command -v git"
+  "curl              command -v curl"
+  "ca-certificates   test -s /etc/ssl/certs/ca-certificates.crt"
+  "iproute2          command -v ip"
+  "squid-openssl     squid_with_openssl"
+  "dante-server      command -v danted"
+  "prometheus        prometheus_and_promtool"
+  "postgresql        postgresql_server"
+  "chromium          command -v chromium"
+  "fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu"
 )
 
 # Debian's plain squid is built without OpenSSL and has no https_port.
 squid_with_openssl() { [[ $(squid -v) == *--with-openssl* ]]; }
+
+# Debian keeps the server's programs, a version each, off the PATH.
+postgresql_server() { compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
 
 prometheus_and_promtool() { command -v prometheus && command -v promtool; }
 
@@ -47,13 +53,26 @@ policy=/usr/sbin/policy-rc.d
 backup=$policy.before-setup
 forbid_daemons() {
   if [[ -e $policy && ! -e $backup ]]; then as_root cp -a "$policy" "$backup"; fi
-  trap allow_daemons EXIT
+  trap 'allow_daemons; allow_cluster' EXIT
   printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
   as_root chmod 755 "$policy"
 }
 allow_daemons() {
   as_root rm -f "$policy"
   if [[ -e $backup ]]; then as_root mv "$backup" "$policy"; fi
+}
+
+# A new PostgreSQL makes a database cluster for the whole machine, unless its
+# configuration says no. The tests make their own.
+cluster_dir=/etc/postgresql-common/createcluster.d
+cluster_conf=$cluster_dir/test-setup.conf
+forbid_cluster() {
+  as_root mkdir -p "$cluster_dir"
+  echo "create_main_cluster = false" | as_root tee "$cluster_conf" >/dev/null
+}
+allow_cluster() {
+  as_root rm -f "$cluster_conf"
+  as_root rmdir --ignore-fail-on-non-empty "$cluster_dir" 2>/dev/null || true
 }
 
 # Where systemd runs, installing a daemon also enables it for the next boot.
@@ -84,6 +103,7 @@ as_root "${apt[@]}" update || fail "apt-get update failed; see the lines above"
 
 say "installing ${missing[*]}"
 forbid_daemons
+forbid_cluster
 # --no-remove: squid-openssl conflicts with squid, and taking away a package
 # that somebody uses is not for a test setup to decide.
 as_root "${apt[@]}" install --no-install-recommends --no-remove "${missing[@]}" >/dev/null ||
