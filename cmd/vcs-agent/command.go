@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -55,6 +59,11 @@ func newCommand(run func(context.Context, agent.Config) error) *cobra.Command {
 
 // execute runs the agent until it fails or a signal ends it.
 func (c *command) execute(cmd *cobra.Command, _ []string) error {
+	// From now on SIGHUP doesn't end the process, whatever it's busy with. One that
+	// comes before the agent runs waits.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+
 	cfg, err := c.options.config(cmd, c.settings)
 	if err != nil {
 		return c.settings.Invalid(err)
@@ -65,8 +74,15 @@ func (c *command) execute(cmd *cobra.Command, _ []string) error {
 	defer rep.close()
 	cfg.Report = rep.report
 
+	changes := make(chan agent.PolicyChange)
+	cfg.PolicyChanges = changes
+	reload := newReloader(&c.options, c.settings, changes, scrub)
+
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	ctx, stop := cli.Signals(cmd.Context())
 	defer stop()
+	wg.Go(func() { reload.watch(ctx, hangups) })
 	err = c.guard(ctx, cfg, scrub)
 	if _, ok := errors.AsType[*agent.SettingError](err); ok {
 		return c.settings.Invalid(err)
@@ -80,7 +96,7 @@ func (c *command) execute(cmd *cobra.Command, _ []string) error {
 // guard runs the agent and reports its end, unless that was asked for or a
 // setting's fault. A panic becomes an error, with the stack in the log: the
 // process then exits with 1, not with the 2 that the runtime would give it.
-func (c *command) guard(ctx context.Context, cfg agent.Config, scrub scrubber) (err error) {
+func (c *command) guard(ctx context.Context, cfg agent.Config, scrub *scrubber) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)

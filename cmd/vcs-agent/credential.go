@@ -55,6 +55,17 @@ func (o *credentialOptions) load() error {
 	return nil
 }
 
+// again is load while the agent runs.
+func (o *credentialOptions) again() error {
+	if !o.given() {
+		return cli.NewSettingError("vcs-credential", "", "it is not given any more; the agent does without only after a restart")
+	}
+	if err := readableAgain(o.file); err != nil {
+		return o.bad(err)
+	}
+	return o.load()
+}
+
 // bad is a problem of the credential. The line itself is never told.
 func (o *credentialOptions) bad(err error) error {
 	return cli.NewSettingError(o.setting(), o.file, err.Error())

@@ -46,6 +46,11 @@ func fakeAgent(ctx context.Context, cfg agent.Config) error {
 		}
 		fmt.Println("running")
 		return nil
+	case "quote": // after a change, as a library might
+		fmt.Println("running")
+		<-cfg.PolicyChanges
+		b, err := os.ReadFile(os.Getenv("QUOTE"))
+		return errors.Join(err, errors.New("refused: "+string(b)))
 	case "setting":
 		return fmt.Errorf("listen: %w", &agent.SettingError{Setting: "metrics-listen", Value: cfg.MetricsListen, Problem: "the port is taken"})
 	case "drain":
@@ -63,6 +68,7 @@ func fakeAgent(ctx context.Context, cfg agent.Config) error {
 	cfg.Logger.Info("an info line")
 	fmt.Printf("target=%s token=%s secret=%d vendor=%s projects=%s groups=%q parallelism=%d transport=%s\n",
 		cfg.TargetBaseEndpoint, cfg.Token, len(cfg.Token.Reveal()), cfg.Policy.Vendor, cfg.Policy.Projects, cfg.Policy.Groups, cfg.Parallelism, cfg.Transport)
+	fmt.Printf("rules=%t observe=%t own_credential=%t credential=%s\n", cfg.Policy.Rules != nil, cfg.Policy.Observe, cfg.Policy.Credential, cfg.Credential)
 	fmt.Printf("print_all=%t transport_debug=%t ca=%d ca_file=%s gateway_ca_file=%s identity=%t metrics=%s vcs_timeout=%s grace=%s metadata=%q version=%s\n",
 		cfg.DebugPrintAll, cfg.TransportLogger != nil, len(cfg.CACert), cfg.CACertFile, cfg.GatewayCAFile, cfg.DisableResponseCompression,
 		cfg.MetricsListen, cfg.VCSTimeout, cfg.ShutdownGracePeriod, cfg.Metadata, cfg.Version)

@@ -16,6 +16,7 @@ import (
 // they become an [agent.Config].
 type options struct {
 	agent      agent.Config
+	token      transport.Secret
 	tokenFile  string
 	fromFile   bool // the token is what tokenFile holds
 	policy     policyOptions
@@ -32,7 +33,7 @@ func (o *options) declare() *cli.Settings {
 	f := s.Group("Required")
 	f.StringVar(&o.agent.TargetBaseEndpoint, "target-base-endpoint", "", "base `URL` of the VCS, such as http://169.254.0.10:7990")
 	o.policy.declareVendor(f)
-	cli.SecretVar(f, &o.agent.Token, "token", "the pool's `TOKEN`; other users of the machine can see flags, so prefer the variable or a file")
+	cli.SecretVar(f, &o.token, "token", "the pool's `TOKEN`; other users of the machine can see flags, so prefer the variable or a file")
 	f.StringVar(&o.tokenFile, "token-file", "", "`FILE` that holds the token, in place of --token")
 
 	f = s.Group("Connection to the gateway")
@@ -95,10 +96,11 @@ func (o *options) config(cmd *cobra.Command, s *cli.Settings) (agent.Config, err
 
 // readToken takes the token from its file, if one is named.
 func (o *options) readToken() error {
+	o.agent.Token = o.token
 	if o.tokenFile == "" {
 		return nil
 	}
-	if o.agent.Token != "" {
+	if o.token != "" {
 		return cli.NewSettingError("token-file", o.tokenFile, "--token is given too, and only one of them can count")
 	}
 	o.fromFile = true

@@ -17,6 +17,7 @@ import (
 type process struct {
 	*exec.Cmd
 	lines  *bufio.Scanner
+	seen   strings.Builder // lines that were read
 	stderr *bytes.Buffer
 }
 
@@ -46,15 +47,25 @@ func start(t *testing.T, env []string, program string, args ...string) *process 
 	return p
 }
 
-// until reads lines of standard output up to one that holds text.
-func (p *process) until(t *testing.T, text string) {
+// until reads lines of standard output up to one that holds text, and returns
+// that.
+func (p *process) until(t *testing.T, text string) string {
 	t.Helper()
-	for p.lines.Scan() {
+	for p.next() {
 		if strings.Contains(p.lines.Text(), text) {
-			return
+			return p.lines.Text()
 		}
 	}
 	t.Fatalf("no line with %q; stderr:\n%s", text, p.stderr)
+	return ""
+}
+
+func (p *process) next() bool {
+	if !p.lines.Scan() {
+		return false
+	}
+	p.seen.WriteString(p.lines.Text() + "\n")
+	return true
 }
 
 func (p *process) signal(t *testing.T, sig syscall.Signal) {
@@ -68,7 +79,7 @@ func (p *process) signal(t *testing.T, sig syscall.Signal) {
 // effect was the end.
 func (p *process) exit(t *testing.T) int {
 	t.Helper()
-	for p.lines.Scan() {
+	for p.next() {
 	}
 	if err := p.Wait(); err != nil && p.ProcessState == nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func (o *bugsnagOptions) validate() error {
 // taken out. A nil reporter sends nothing.
 type reporter struct {
 	notifier *bugsnag.Notifier
-	scrub    scrubber
+	scrub    *scrubber
 	log      *slog.Logger
 	http     *http.Transport
 	queue    chan queuedReport
@@ -86,7 +86,7 @@ func (e *scrubbedError) Error() string      { return e.message }
 func (e *scrubbedError) Callers() []uintptr { return e.callers }
 
 // newReporter returns nil if o has no key or disables reporting.
-func newReporter(o bugsnagOptions, scrub scrubber, log *slog.Logger) *reporter {
+func newReporter(o bugsnagOptions, scrub *scrubber, log *slog.Logger) *reporter {
 	if !o.on() {
 		return nil
 	}

@@ -38,12 +38,15 @@ func (e *SettingError) SettingName() string { return e.Setting }
 // Invalid makes err a usage error (see [Usage]) and adds to each problem that
 // names a setting where its value came from: the user looks for it there. It
 // returns nil for nil. Call it after [Settings.Load].
-func (s *Settings) Invalid(err error) error {
+func (s *Settings) Invalid(err error) error { return Usage(s.Placed(err)) }
+
+// Placed is [Settings.Invalid] for a program that goes on: no usage error.
+func (s *Settings) Placed(err error) error {
 	var told []error
 	for _, p := range Problems(err) {
 		told = append(told, s.withSource(p))
 	}
-	return Usage(errors.Join(told...))
+	return errors.Join(told...)
 }
 
 func (s *Settings) withSource(p error) error {
