@@ -33,7 +33,7 @@ type Options struct {
 	// Observe lets through what no rule allows, and says so in
 	// [Decision.Observed]. It never lets through what can't be read in one way
 	// only, names a dangerous parameter or is blocked, a push, or what belongs to
-	// a group that is off; nor anything while allowed projects are set.
+	// a group that is off; nor anything while allowed or blocked projects are set.
 	Observe bool
 
 	// Credential says that the agent adds the VCS's credential itself. Then no
@@ -238,7 +238,7 @@ type Decision struct {
 	Project string // decoded and whole: "group/sub/repo", "owner/repo", "KEY/slug"; "" when the call has none
 
 	Reason  Reason // why it is denied; "" when it's allowed
-	Detail  string // a denial's sentence for caller and log: printable ASCII, bounded, never a query or field value
+	Detail  string // a denial's sentence for caller and log: printable ASCII, bounded, no query or field value but a project's name
 	Nearest string // for a denial, the name of the nearest rule, or of the block; "" if there is none
 
 	// Lookup lists project numbers. The request is denied for no more than that
@@ -270,6 +270,8 @@ type Decision struct {
 	// HEAD too: some servers read parameters from their bodies, so those must be
 	// empty. It is not set where a rule streams the body, as git's does.
 	InspectBody bool
+
+	blocks []*block // that depend on the projects that the body names
 }
 
 // Check decides on one request from its method and its target, as they came:
@@ -291,16 +293,18 @@ func (p *Policy) CheckKnowing(method, target string, projects map[string]string)
 	if isPush(method, segs, pairs) {
 		return Decision{Reason: PushNotAllowed, Detail: "a git push is never let through"}
 	}
+	var blocks []*block // that may match once the projects are known
 	if len(p.blocks) > 0 {
-		if b := p.blocked(method, foldPath(segs)); b != nil {
-			return Decision{Reason: Blocked, Nearest: b.Name, Detail: "the customer's rules block it: " + b.Name}
+		var b *block
+		if b, blocks = p.blocked(method, foldPath(segs)); b != nil {
+			return Decision{Reason: Blocked, Nearest: b.Name, Detail: blockedDetail(b)}
 		}
 	}
 	m := matcher{segs: segs, method: method}
 	if !m.match(p.root, 0) {
 		d := p.noMatch(&m)
 		if p.observe != nil {
-			return p.observe.unmatched(d, p, &m, pairs)
+			return p.observe.unmatched(d, p, &m, pairs, blocks != nil)
 		}
 		return d
 	}
@@ -314,7 +318,7 @@ func (p *Policy) CheckKnowing(method, target string, projects map[string]string)
 	if !r.on {
 		return d.deny(GroupOff, fmt.Sprintf("the rule %s is in the group %s, which is switched off", r.Name, r.Group))
 	}
-	projectCheck := p.newProjectCheck(r, projects)
+	projectCheck := p.newProjectCheck(r, projects, blocks)
 	rawQuery, observed, f := p.checkQuery(r, pairs, &projectCheck)
 	if f.reason == "" {
 		f = projectCheck.path(r, d.Project, &m)
@@ -326,12 +330,13 @@ func (p *Policy) CheckKnowing(method, target string, projects map[string]string)
 		d.Project = path
 	}
 	if missing := projectCheck.missing(); missing != nil {
-		d = d.deny(ProjectUnknown, "the project is given by its number, and allowed projects are set; give its path, or ask with a credential that can see it")
+		d = d.deny(ProjectUnknown, "the project is given by its number, and allowed or blocked projects are set; give its path, or ask with a credential that can see it")
 		d.Lookup = missing
 		return d
 	}
 	d.Allowed = true
 	d.Observed = observed
+	d.blocks = blocks
 	d.Path = m.path()
 	d.RawQuery = rawQuery
 	d.HostPrefix = r.Host
@@ -386,7 +391,7 @@ func (p *Policy) CheckBody(d Decision, header http.Header, body []byte) (Decisio
 		}
 		return d, nil
 	}
-	checked, contentType, observed, f := p.checkBody(r, header, body)
+	checked, contentType, observed, f := p.checkBody(r, d.blocks, header, body)
 	if f.reason != "" {
 		return d.deny(f.reason, f.detail), nil
 	}

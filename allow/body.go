@@ -25,8 +25,8 @@ const (
 
 // checkBody returns the body to send, its Content-Type ("" for the caller's),
 // and why a policy that didn't only observe would deny it.
-func (p *Policy) checkBody(r *rule, header http.Header, body []byte) (checked []byte, contentType string, observed Reason, f fault) {
-	projects := p.newProjectCheck(r, nil)
+func (p *Policy) checkBody(r *rule, blocks []*block, header http.Header, body []byte) (checked []byte, contentType string, observed Reason, f fault) {
+	projects := p.newProjectCheck(r, nil, blocks)
 	mode := r.Body
 	switch {
 	case len(body) > MaxBodyBytes:
@@ -64,7 +64,7 @@ func (p *Policy) checkBody(r *rule, header http.Header, body []byte) (checked []
 		mediaType += "; boundary=" + boundary
 	}
 	if f.reason == "" && projects.missing() != nil {
-		f = fault{ProjectUnknown, "the body names another project by its number, and allowed projects are set"}
+		f = fault{ProjectUnknown, "the body names another project by its number, and allowed or blocked projects are set"}
 	}
 	if f.reason != "" {
 		return nil, "", "", f

@@ -1,6 +1,7 @@
 package allow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -24,14 +25,16 @@ type Rules struct {
 	redirects []string
 }
 
-// block denies what its path and methods match. It wins over every rule.
+// block denies what its path, methods and projects match. It wins over every rule.
 type block struct {
-	Name    string   `yaml:"name"`
-	Methods []string `yaml:"methods"` // upper-case; none: every method; GET stands for HEAD as well
-	Path    string   `yaml:"path"`
+	Name     string   `yaml:"name"`
+	Methods  []string `yaml:"methods"`  // upper-case; none: every method; GET stands for HEAD as well
+	Path     string   `yaml:"path"`     // "" is every path if there are projects
+	Projects string   `yaml:"projects"` // pattern for whole projects, in any letter case; "" blocks without looking at projects
 
-	place string
-	glob  glob
+	place    string
+	glob     glob
+	projects *regexp.Regexp // nil: none
 }
 
 // rulePattern is a project pattern for a rule that is named.
@@ -141,6 +144,14 @@ func (r *Rules) parseBlock(n *yaml.Node) error {
 		}
 	}
 	var err error
+	if b.Projects != "" {
+		// Servers differ in whether the case of letters matters; what is blocked
+		// must not depend on it.
+		if b.projects, err = compileProjects("projects", "(?i)"+b.Projects); err != nil {
+			bad("%v", err)
+		}
+		b.Path = cmp.Or(b.Path, "/**")
+	}
 	if b.glob, err = parseGlob(b.Path); err != nil {
 		bad("%v", err)
 	}
@@ -262,14 +273,24 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// blocks tells which block, if any, matches.
-func (p *Policy) blocked(method string, path foldedPath) *block {
+// blocked returns the block, if any, that matches without regard to projects, and
+// those that match as far as they don't.
+func (p *Policy) blocked(method string, path foldedPath) (whole *block, ofProjects []*block) {
 	for _, b := range p.blocks {
-		if b.takes(method) && path.matches(b.glob) {
-			return b
+		switch {
+		case !b.takes(method) || !path.matches(b.glob):
+		case b.projects == nil:
+			return b, nil
+		default:
+			ofProjects = append(ofProjects, b)
 		}
 	}
-	return nil
+	return nil, ofProjects
+}
+
+// takesProject tells whether a project is blocked. Its wiki counts as the project.
+func (b *block) takesProject(project string) bool {
+	return b.projects.MatchString(project) || b.projects.MatchString(strings.TrimSuffix(project, ".wiki"))
 }
 
 func (b *block) takes(method string) bool {

@@ -121,6 +121,45 @@ func TestCustomerRules(t *testing.T) {
 	}
 }
 
+// TestBlockedProjects: a block for projects holds whatever way a project is named.
+func TestBlockedProjects(t *testing.T) {
+	rules := rulesOf(t, "groups: {git: true, graphql: true}\nblock:\n  - {name: no-secret, projects: acme/secret.*}\n  - {name: no-deploys, methods: [POST], path: /**/deployments, projects: acme/prod}")
+	p := policy(t, allow.Options{Vendor: "gitlab", Rules: rules})
+	known := map[string]string{"1": "acme/secret", "2": "acme/infra", "3": "Acme/Secret-2", "4": "acme/prod"}
+	for target, want := range map[string]allow.Reason{
+		"/api/v4/projects/acme%2Finfra":                                                  "",
+		"/api/v4/projects/acme%2Fsecret":                                                 allow.Blocked,
+		"/api/v4/projects/ACME%2Fsecret/merge_requests/5":                                allow.Blocked,
+		"/api/v4/projects/evil-acme%2Fsecret":                                            "",
+		"/acme/secret.git/info/refs?service=git-upload-pack":                             allow.Blocked,
+		"/acme/secret.wiki.git/info/refs?service=git-upload-pack":                        allow.Blocked,
+		"/acme/infra.wiki.git/info/refs?service=git-upload-pack":                         "",
+		"/api/v4/projects/1":                                                             allow.Blocked,
+		"/api/v4/projects/2":                                                             "",
+		"/api/v4/projects/3":                                                             allow.Blocked,
+		"/api/v4/projects/5":                                                             allow.ProjectUnknown,
+		"/api/v4/projects/acme%2Finfra/repository/compare?from=a&to=b&from_project_id=1": allow.Blocked,
+		"/api/v4/projects/acme%2Finfra/repository/compare?from=a&to=b&from_project_id=2": "",
+		"/api/v4/projects/acme%2Fprod":                                                   "",
+		"/api/v4/user":                                                                   "",
+	} {
+		if d := p.CheckKnowing("GET", target, known); d.Reason != want || d.Allowed != (want == "") {
+			t.Errorf("%s: %s (%s), want %q", target, d.Reason, d.Detail, want)
+		}
+	}
+	if d := p.Check("GET", "/api/v4/projects/1"); d.Reason != allow.ProjectUnknown || len(d.Lookup) != 1 {
+		t.Errorf("a number that isn't known: %+v", d)
+	}
+	checkDenied(t, p, denied{"POST /api/v4/projects/acme%2Fprod/deployments", allow.Blocked})
+	checkAllowedOnly(t, p, "POST /api/v4/projects/acme%2Finfra/deployments")
+	github := policy(t, allow.Options{Vendor: "github_enterprise", Rules: rules})
+	checkDenied(t, github, denied{"POST /api/graphql", allow.ProjectUnknown})
+	checkDenied(t, github, denied{"GET /repos/acme/infra/compare/main...other:main", allow.ProjectUnknown})
+	checkDenied(t, github, denied{"GET /repos/acme/infra/compare/main...acme:secret2:main", allow.Blocked})
+	observing := policy(t, allow.Options{Vendor: "gitlab", Rules: rules, Observe: true})
+	checkDenied(t, observing, denied{"GET /api/v4/projects/1/hooks", allow.ProjectUnknown})
+}
+
 func TestCustomerRuleBodies(t *testing.T) {
 	p := policy(t, allow.Options{Vendor: "gitlab", Rules: rulesOf(t, customerRules)})
 	checkBodies(t, p, "POST /api/v4/projects/acme%2Finfra/issues", []bodyRow{
@@ -188,6 +227,8 @@ func TestCustomerRulesAreChecked(t *testing.T) {
 		{"block:\n  - {name: b, path: /x%2Fy}", `which has a character of`},
 		{"block:\n  - {name: b, path: /x/a**}", `has ** beside other characters`},
 		{"block:\n  - {name: b, methods: [FETCH], path: /x}", `method "FETCH" is not one of HEAD, GET,`},
+		{"block:\n  - {name: b, projects: 'a('}", `block "b": projects is`},
+		{"block:\n  - {name: b}", `block "b": path is ""`},
 		{"block:\n  - {path: /x}", `block "": name must be`},
 		{"projects: {gitlab.user.gett: a/b}", `rules.yaml, line 1: projects names the rule "gitlab.user.gett", which vendor gitlab doesn't have`},
 		{"projects: {gitlab.project.get: 'a('}", `line 1: rule "gitlab.project.get": projects is "a("`},

@@ -86,15 +86,17 @@
 //
 // A block wins over every rule. Its path is a glob for the decoded path, without
 // regard to the case of letters; an encoded slash counts as one and as none, so
-// that no spelling gets around it. Rules of a customer's can't let a git push
+// that no spelling gets around it. With projects it blocks the calls that name such
+// a project, by its number too; a path alone can't tell those. Rules of a customer's can't let a git push
 // through or name a dangerous parameter.
 //
 // With [Options.Observe] what no rule allows is let through and marked, so that a
 // policy can be tried out. What can't be read in one way only, what is blocked or
 // dangerous, pushes, and what belongs to a group that is off stay denied. A group
 // that is off is taken widely then: any letter case, any parameters and methods,
-// and the paths that the vendor's file names as its kin. While project patterns
-// are set nothing is let through, since what it reaches can't be known.
+// and the paths that the vendor's file names as its kin. While allowed
+// or blocked projects are set nothing is let through, since what it reaches can't
+// be known.
 //
 // # Bodies
 //

@@ -20,10 +20,11 @@ type RuleInfo struct {
 
 // BlockInfo describes a block rule of a customer's for people.
 type BlockInfo struct {
-	Name    string
-	Methods []string // none: every method
-	Path    string   // glob: * stands for a part of a segment, ** for any segments
-	Source  string   // "FILE, line N"
+	Name     string
+	Methods  []string // none: every method
+	Path     string   // glob: * stands for a part of a segment, ** for any segments
+	Projects string   // pattern of the projects that it is about; "" for every call that the path matches
+	Source   string   // "FILE, line N"
 }
 
 // List returns every rule, those of groups that are off as well, the vendor's
@@ -51,7 +52,7 @@ func (p *Policy) List() []RuleInfo {
 func (p *Policy) Blocks() []BlockInfo {
 	var list []BlockInfo
 	for _, b := range p.blocks {
-		list = append(list, BlockInfo{Name: b.Name, Methods: slices.Clone(b.Methods), Path: b.Path, Source: b.place})
+		list = append(list, BlockInfo{Name: b.Name, Methods: slices.Clone(b.Methods), Path: b.Path, Projects: b.Projects, Source: b.place})
 	}
 	return list
 }

@@ -11,6 +11,7 @@ import (
 type observer struct {
 	pushes []push             // calls that change a repository's contents
 	off    map[string]kinPath // group that is off → what belongs to it
+	own    kinPath            // what belongs to rules with a project pattern of their own
 	rule   *rule              // for the bodies of calls that have no rule
 }
 
@@ -68,6 +69,13 @@ func newObserver(file *ruleFile, p *Policy) (*observer, error) {
 			}
 		}
 	}
+	for _, r := range file.Rules {
+		if r.projects != nil {
+			for _, v := range r.variants {
+				o.own = append(o.own, v.globs()...)
+			}
+		}
+	}
 	return o, nil
 }
 
@@ -93,19 +101,20 @@ func (v *variant) globs() []glob {
 	return []glob{g, withFormat}
 }
 
-// unmatched decides on a request that no rule allows; d is its denial.
-func (o *observer) unmatched(d Decision, p *Policy, m *matcher, pairs []pair) Decision {
+// unmatched decides on a request that no rule allows; d is its denial. ofProjects
+// says that a block may match it, depending on the projects that it reaches.
+func (o *observer) unmatched(d Decision, p *Policy, m *matcher, pairs []pair, ofProjects bool) Decision {
 	if d.Reason != NoRule && d.Reason != MethodNotAllowed {
 		return d // it can't be read in one way only
 	}
 	if !slices.Contains(methods, m.method) && m.method != "HEAD" {
 		return d
 	}
-	if p.projects != nil {
-		return Decision{Reason: ProjectUnknown, Nearest: d.Nearest,
-			Detail: "no rule allows it, and what it reaches can't be held against the allowed projects"}
-	}
 	path := foldPath(m.segs)
+	if p.projects != nil || ofProjects || slices.ContainsFunc(o.own, path.matches) {
+		return Decision{Reason: ProjectUnknown, Nearest: d.Nearest,
+			Detail: "no rule allows it, and what it reaches can't be held against the allowed or blocked projects"}
+	}
 	for _, push := range o.pushes {
 		safe := m.method == "GET" || m.method == "HEAD" || m.method == "OPTIONS"
 		if (push.method == m.method || push.method == "*" && !safe) && path.matches(push.glob) {

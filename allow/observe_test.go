@@ -107,6 +107,11 @@ func TestObserveUnderPatternsLetsNothingThrough(t *testing.T) {
 	}
 	own := policy(t, allow.Options{Vendor: "gitlab", Observe: true, Rules: rulesOf(t, "projects: {gitlab.project.get: g/r}")})
 	checkDenied(t, own, denied{"GET /api/v4/projects/g%2Fr?unknown=1", allow.QueryNotAllowed})
+	// No other spelling of the call gets past the rule's own pattern.
+	own = policy(t, allow.Options{Vendor: "gitlab", Observe: true, Rules: rulesOf(t, "projects: {gitlab.deployment.create: g/r}")})
+	for _, target := range []string{"/api/v4/projects/x%2Fr/deployments.json", "/api/v4/projects/x%2Fr/Deployments", "/API/v4/projects/7%20/deployments"} {
+		checkDenied(t, own, denied{"POST " + target, allow.ProjectUnknown})
+	}
 }
 
 func TestObserveBodies(t *testing.T) {

@@ -25,19 +25,20 @@ func compileProjects(setting, pattern string) (*regexp.Regexp, error) {
 	return re, nil
 }
 
-// projectCheck holds every project that a request names against the patterns:
-// the policy's and that of the rule.
+// projectCheck holds every project that a request names against the patterns (the
+// policy's and that of the rule) and the blocks.
 type projectCheck struct {
 	patterns [2]*regexp.Regexp // nil ones match every project
-	set      bool              // one of them isn't nil
+	blocks   []*block          // that match but for the project
+	set      bool              // there is a pattern or a block
 	numbered bool              // the vendor tells a project's path by its number
 	known    map[string]string // number → path, as far as they were asked for
 	lookup   map[string]bool   // numbers that must be asked for
 }
 
-func (p *Policy) newProjectCheck(r *rule, known map[string]string) projectCheck {
+func (p *Policy) newProjectCheck(r *rule, known map[string]string, blocks []*block) projectCheck {
 	return projectCheck{
-		patterns: [2]*regexp.Regexp{p.projects, r.projects}, set: p.projects != nil || r.projects != nil,
+		patterns: [2]*regexp.Regexp{p.projects, r.projects}, blocks: blocks, set: p.projects != nil || r.projects != nil || len(blocks) > 0,
 		numbered: p.lookup != nil, known: known,
 	}
 }
@@ -57,7 +58,7 @@ func (c *projectCheck) path(r *rule, project string, m *matcher) fault {
 		return fault{}
 	}
 	if r.AllProjects {
-		return fault{reason: ProjectUnknown, detail: "the rule " + r.Name + " reaches projects that the request doesn't name, so it is denied while allowed projects are set"}
+		return fault{reason: ProjectUnknown, detail: "the rule " + r.Name + " reaches projects that the request doesn't name, so it is denied while allowed or blocked projects are set"}
 	}
 	if project == "" {
 		return fault{} // the call is about no project: who am I, which projects are there
@@ -105,7 +106,7 @@ func (c *projectCheck) number(id string) fault {
 		c.lookup[id] = true
 		return fault{}
 	}
-	return fault{reason: ProjectUnknown, detail: "the project is given by something other than its path, and allowed projects are set; give its path"}
+	return fault{reason: ProjectUnknown, detail: "the project is given by something other than its path, and allowed or blocked projects are set; give its path"}
 }
 
 // maxIDDigits bounds a project's number: more don't fit 64 bits.
@@ -117,8 +118,15 @@ func (c *projectCheck) name(project string) fault {
 			return fault{reason: ProjectNotAllowed, detail: "the project " + quote(project) + " is not among the allowed projects"}
 		}
 	}
+	for _, b := range c.blocks {
+		if b.takesProject(project) {
+			return fault{reason: Blocked, detail: blockedDetail(b)}
+		}
+	}
 	return fault{}
 }
+
+func blockedDetail(b *block) string { return "the customer's rules block it: " + b.Name }
 
 // comparison denies a side that lies in another repository than the path's.
 // "owner:ref" means whatever repository of the same network that owner has, so
@@ -134,7 +142,7 @@ func (c *projectCheck) comparison(project, comparison string) fault {
 				return f
 			}
 		case !strings.EqualFold(sd.owner, owner):
-			return fault{reason: ProjectUnknown, detail: "the comparison reaches a repository of " + quote(sd.owner) + " that it doesn't name, and allowed projects are set"}
+			return fault{reason: ProjectUnknown, detail: "the comparison reaches a repository of " + quote(sd.owner) + " that it doesn't name, and allowed or blocked projects are set"}
 		}
 	}
 	return fault{}
@@ -151,5 +159,5 @@ func (c *projectCheck) named(how, name, value string) fault {
 	case how == "path" && strings.Contains(value, "/") && isNames(strings.TrimPrefix(value, "~")):
 		return c.name(value)
 	}
-	return fault{reason: ProjectUnknown, detail: quote(name) + " names another project by something other than its path, and allowed projects are set"}
+	return fault{reason: ProjectUnknown, detail: quote(name) + " names another project by something other than its path, and allowed or blocked projects are set"}
 }
