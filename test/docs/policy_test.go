@@ -168,7 +168,8 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		{"letter case, (?i)", allow.Options{Vendor: "azure_devops", Projects: "(?i)Acme/.*"}, "GET /acme/p/_apis/git/repositories/r/items", "", true},
 		{"block by name, called by number", allow.Options{Vendor: "gitlab", Rules: rules(t, "block: [{name: b, path: /api/v4/projects/acme/secret/**}]")}, "GET /api/v4/projects/42", "", true},
 		{"block by name", allow.Options{Vendor: "gitlab", Rules: rules(t, "block: [{name: b, path: /api/v4/projects/acme/secret/**}]")}, "GET /api/v4/projects/ACME%2fsecret", "", false},
-		{"observing past a rule's pattern", allow.Options{Vendor: "gitlab", Observe: true, Rules: rules(t, "projects: {gitlab.deployment.create: acme/.*}")}, "POST /api/v4/projects/a%2Fb/deployments.json", "", true},
+		{"block by projects, called by number", allow.Options{Vendor: "gitlab", Rules: rules(t, "block: [{name: b, projects: acme/secret}]")}, "GET /api/v4/projects/42", "", false},
+		{"observing past a rule's pattern", allow.Options{Vendor: "gitlab", Observe: true, Rules: rules(t, "projects: {gitlab.deployment.create: acme/.*}")}, "POST /api/v4/projects/a%2Fb/deployments.json", "", false},
 		{"observing, the rule's own path", allow.Options{Vendor: "gitlab", Observe: true, Rules: rules(t, "projects: {gitlab.deployment.create: acme/.*}")}, "POST /api/v4/projects/a%2Fb/deployments", "", false},
 		{"observing under allowed projects", allow.Options{Vendor: "gitlab", Observe: true, Projects: "acme/.*"}, "POST /api/v4/projects/a%2Fb/deployments.json", "", false},
 	} {
