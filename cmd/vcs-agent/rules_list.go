@@ -65,7 +65,7 @@ func listJSON(w io.Writer, p *allow.Policy) error {
 	for _, b := range p.Blocks() {
 		list = append(list, listedRule{
 			Verdict: verdictDeny, Name: b.Name, On: true, Methods: orEmpty(b.Methods), Path: b.Path,
-			Query: []string{}, Fields: []string{}, Source: b.Source,
+			Query: []string{}, Fields: []string{}, Projects: b.Projects, Source: b.Source,
 		})
 	}
 	enc := json.NewEncoder(w)
@@ -117,7 +117,7 @@ func listTable(w io.Writer, p *allow.Policy) error {
 				methods = strings.Join(b.Methods, ",")
 			}
 			rows = append(rows, []string{b.Name, methods})
-			paths = append(paths, b.Path+"  ("+b.Source+")")
+			paths = append(paths, pathLine(allow.RuleInfo{Path: b.Path, Projects: b.Projects, Source: b.Source}))
 		}
 		table(out, rows, paths)
 	}
