@@ -181,6 +181,29 @@ func TestOwnCredentialStaysWithTheBaseEndpoint(t *testing.T) {
 	}
 }
 
+// Nor does such a host get what a caller sends under the credential's name, even
+// where the policy lets that header pass.
+func TestCallersHeaderOfTheCredentialsName(t *testing.T) {
+	const name = "X-Github-Api-Version"
+	for line, want := range map[transport.Secret]string{"Authorization: agents": "callers", name + ": agents": ""} {
+		r := prepare(t, transport.ModeTCP, nil, func(c *agent.Config) {
+			c.TargetBaseEndpoint, c.Policy.Vendor = "https://vcs.example", "github_enterprise"
+			own(t, c, line)
+		})
+		sent := make(chan http.Header, 1)
+		r.answers(func(req *http.Request) *http.Response {
+			sent <- req.Header
+			return &http.Response{StatusCode: 200}
+		})
+		r.run()
+		r.session = receive(t, r.gateway.sessions)
+		r.get("GET", "/o/r/legacy.tar.gz/refs/heads/main?token=t", http.Header{name: {"callers"}}, "")
+		if h := receive(t, sent); h.Get(name) != want {
+			t.Errorf("another host got %q, want %q", h.Get(name), want)
+		}
+	}
+}
+
 // A credential that is rotated is in the next request; one that can't be used
 // leaves the one before.
 func TestOwnCredentialIsRotated(t *testing.T) {

@@ -251,14 +251,42 @@ func TestFailedLookups(t *testing.T) {
 	}
 }
 
+// Of an answer that doesn't end no more is read than may be.
+func TestEndlessLookup(t *testing.T) {
+	r := prepare(t, transport.ModeTCP, nil, restricted)
+	read := 0
+	r.answers(func(*http.Request) *http.Response {
+		return &http.Response{StatusCode: 200, Body: io.NopCloser(readerFunc(func(p []byte) (int, error) {
+			read += len(p)
+			if read > 2*agent.LookupBytes {
+				return 0, errors.New("read on and on")
+			}
+			clear(p)
+			return len(p), nil
+		}))}
+	})
+	r.run()
+	r.session = receive(t, r.gateway.sessions)
+	a := r.get("GET", numbered, nil, "")
+	if a.problem.Reason != string(allow.ProjectUnknown) || !strings.Contains(a.problem.Detail, "more than 1048576 bytes") {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+}
+
 // A caller that goes away while the VCS is asked ends the question.
 func TestCallerGoesAwayDuringLookup(t *testing.T) {
-	arrived, ended := make(chan struct{}), make(chan struct{})
-	r := start(t, transport.ModeQUIC, func(w http.ResponseWriter, r *http.Request) {
-		close(arrived)
-		<-r.Context().Done()
-		close(ended)
-	}, restricted)
+	arrived, ended := make(chan struct{}), make(chan error, 1)
+	r := prepare(t, transport.ModeQUIC, nil, restricted)
+	r.Through(func(http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			close(arrived)
+			<-req.Context().Done()
+			ended <- req.Context().Err()
+			return nil, req.Context().Err()
+		})
+	})
+	r.run()
+	r.session = receive(t, r.gateway.sessions)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -270,7 +298,9 @@ func TestCallerGoesAwayDuringLookup(t *testing.T) {
 	}()
 	receive(t, arrived)
 	cancel()
-	receive(t, ended)
+	if err := receive(t, ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("the question ended with %v", err)
+	}
 	receive(t, done)
 	if line := r.lines("cancelled", 1)[0]; line["status_code"] != 499.0 {
 		t.Errorf("log %v", line)

@@ -264,6 +264,49 @@ func TestPolicyChangesUnderLoad(t *testing.T) {
 	})
 }
 
+// A body is held against the policy that its request began with.
+func TestPolicyChangesBeforeTheBody(t *testing.T) {
+	var changes chan<- agent.PolicyChange
+	vcs, got := recorder()
+	r := start(t, transport.ModeTCP, vcs, func(c *agent.Config) { c.Policy.Observe = true; changes = follow(c) })
+	read, release := make(chan struct{}), make(chan struct{})
+	body := io.MultiReader(readerFunc(func([]byte) (int, error) {
+		close(read)
+		<-release
+		return 0, io.EOF
+	}), strings.NewReader(`{"body":"x","other":1}`)) // which enforcing denies
+	req, err := http.NewRequest("POST", notes, io.NopCloser(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.RequestURI, req.ContentLength = notes, -1
+	req.Header.Set("Content-Type", "application/json")
+	w, done := newRecorder(), make(chan struct{})
+	go func() {
+		defer close(done)
+		r.Session(1).ServeHTTP(w, req)
+	}()
+	receive(t, read)
+	send(t, changes, agent.PolicyChange{Options: allow.Options{Vendor: "gitlab"}})
+	r.lines("policy changed", 1)
+	close(release)
+	receive(t, done)
+	if w.status != 200 {
+		t.Errorf("the request from before: %d %s", w.status, &w.body)
+	}
+	receive(t, got)
+	if line := r.lines("served", 1)[0]; line["policy"] != "observe" || line["observed"] != string(allow.FieldNotAllowed) {
+		t.Errorf("log %v", line)
+	}
+	if a := r.get("POST", notes, req.Header, `{"body":"x","other":1}`); a.problem.Reason != string(allow.FieldNotAllowed) {
+		t.Errorf("a request from after: %d %s", a.StatusCode, a.body)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 // What a policy that only observes lets through, beside what it doesn't.
 func TestObserve(t *testing.T) {
 	vcs, got := recorder()
