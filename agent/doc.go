@@ -6,7 +6,14 @@
 //	a, err := agent.New(cfg)
 //	err = a.Run(ctx) // until ctx is done, then drains
 //
-// Nothing the allowlist doesn't name reaches the VCS; what reaches it is rebuilt
-// from what was matched. The agent never follows redirects, keeps no state and
-// listens on nothing but its metrics address.
+// Nothing the allowlist doesn't name reaches the VCS, unless the policy only
+// observes; what reaches it is rebuilt from what was matched. The agent never
+// follows redirects, keeps no state on disk and listens on nothing but its metrics
+// address.
+//
+// The policy may change while the agent runs ([Config.PolicyChanges]): a request is
+// decided, sent and answered by the one that was in force as it began. Of itself the
+// agent asks the VCS for one thing, the path of a project that a request gives by
+// its number, with that request's credentials. With a [Credential] it adds the VCS's
+// credential itself, to calls of the base endpoint alone, and callers' never pass.
 package agent

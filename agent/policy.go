@@ -127,7 +127,7 @@ func (a *Agent) showPolicy(p *allow.Policy) {
 
 func (a *Agent) warnOfObserving(p *allow.Policy) {
 	if p.Observe() {
-		a.log.Warn("policy observe: calls that no rule allows reach the VCS; only what is malformed, blocked, in a group that is off, or a push is denied")
+		a.log.Warn("policy observe: what no rule allows may reach the VCS; what is malformed, blocked, in a group that is off, or a push is denied all the same")
 	}
 }
 

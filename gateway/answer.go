@@ -35,8 +35,11 @@ func modifyResponse(resp *http.Response) error {
 	if c.told.name != "" {
 		h.Set(transport.NameHeader, c.told.name)
 	}
-	if l := h.Get("Location"); strings.HasPrefix(l, "/") {
-		h.Set("Location", c.route.origin+l)
+	if values := h["Location"]; len(values) > 0 {
+		h.Del("Location")
+		if l, ok := callersLocation(values[0], c.route.origin); ok {
+			h.Set("Location", l)
+		}
 	}
 	if links := h["Link"]; len(links) > 0 {
 		for i, v := range links {
@@ -47,6 +50,20 @@ func modifyResponse(resp *http.Response) error {
 	protect(h)
 	closeBehindEarlyAnswer(h, c, resp.Request)
 	return nil
+}
+
+// callersLocation puts a path, as agents write the VCS's own URLs, into the caller's
+// terms. An absolute URL stays as it is: whether redirects may name its host is for
+// the agent's policy. Anything else comes from no agent that works, and goes.
+func callersLocation(l, origin string) (string, bool) {
+	if strings.HasPrefix(l, "/") {
+		return origin + l, true
+	}
+	u, err := url.Parse(l)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil {
+		return "", false
+	}
+	return l, true
 }
 
 // answerBody takes forged names out of trailers that weren't announced: they are
