@@ -17,6 +17,9 @@ func TestNotes(t *testing.T) {
 		{"2 agent(s) of 4 stream(s) each are starting for gitlab at " + endpoint, nil, set("replicaCount=1")},
 		{"--namespace vcs rollout status deployment/vcs-agent", nil, set("fullnameOverride=mine")},
 		{"goes through no proxy", set("transport=quic,proxy.httpsProxy=http://proxy.example.com:3128"), set("transport=tcp,proxy.httpsProxy=http://proxy.example.com:3128")},
+		{"calls that no rule allows reach the VCS", set("policy.mode=observe"), set("policy.mode=enforce")},
+		{"The rules are in the ConfigMap vcs-agent-rules", []string{"--set-file", "policy.rules=testdata/rules.yaml"}, set("policy.existingConfigMap=mine")},
+		{"The rules are in the ConfigMap mine", set("policy.existingConfigMap=mine"), set("vcsCredential.existingSecret=mine")},
 		{"whole repositories can be cloned", set("allowGroups={read,git}"), set("allowGroups={read}")},
 	}
 	for _, tt := range tests {

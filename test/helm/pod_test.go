@@ -136,6 +136,9 @@ func TestRollout(t *testing.T) {
 	withProxy := func(password string) []string {
 		return append(existing[:2:2], "--set", "proxy.httpsProxy=http://u:"+password+"@proxy.example.com:3128")
 	}
+	withRules := func(rules string) []string {
+		return append(documented[:2:2], "--set-literal", "policy.rules="+rules)
+	}
 	tests := []struct {
 		name          string
 		before, after []string
@@ -144,6 +147,12 @@ func TestRollout(t *testing.T) {
 		{"another token", documented, append(documented[:2:2], "--set", "credentials.token=another"), true},
 		{"another CA", documented, append(documented[:2:2], "--set-file", "caCert=testdata/ca.pem"), true},
 		{"another password beside an existing secret", withProxy("one"), withProxy("two"), true},
+		// What the agent follows while it runs.
+		{"other rules", withRules("{}"), withRules("{groups: {git: true}}"), false},
+		{"the first rules", documented, withRules("{}"), true},
+		{"another ConfigMap of rules", append(documented[:2:2], set("policy.existingConfigMap=one")...), append(documented[:2:2], set("policy.existingConfigMap=two")...), true},
+		{"another mode", documented, append(documented[:2:2], set("policy.mode=observe")...), true},
+		{"another Secret with the VCS's credential", append(documented[:2:2], set("vcsCredential.existingSecret=one")...), append(documented[:2:2], set("vcsCredential.existingSecret=two")...), true},
 		{"the same", withProxy("one"), withProxy("one"), false},
 		{"more replicas", documented, append(documented[:2:2], "--set", "replicaCount=3"), false},
 	}

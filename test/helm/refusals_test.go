@@ -49,6 +49,13 @@ func TestRefusals(t *testing.T) {
 			[]string{"extraEnv sets SPACELIFT_VCS_AGENT_VENDOR"}},
 		{"token in the environment", set("extraEnv[0].name=SPACELIFT_VCS_AGENT_VCS_TIMEOUTS,extraEnv[0].value=x"), set("extraEnv[0].name=SPACELIFT_VCS_AGENT_POOL_TOKEN,extraEnv[0].value=hunter2"),
 			[]string{"extraEnv sets SPACELIFT_VCS_AGENT_POOL_TOKEN"}},
+		{"credential in the environment", set("vcsCredential.existingSecret=mine"), set("extraEnv[0].name=SPACELIFT_VCS_AGENT_VCS_CREDENTIAL,extraEnv[0].value=hunter2"),
+			[]string{"extraEnv sets SPACELIFT_VCS_AGENT_VCS_CREDENTIAL"}},
+		{"mode of the policy", set("policy.mode=observe"), set("policy.mode=audit"), []string{"/policy/mode", "'enforce', 'observe'"}},
+		{"rules from two places", set("policy.existingConfigMap=mine"), []string{"--set", "policy.existingConfigMap=mine", "--set-json", "policy.rules={}"},
+			[]string{`policy.rules and policy.existingConfigMap ("mine")`, "both set"}},
+		{"a rule's file", set("policy.existingConfigMap=mine"), set("policy.rulesFile=rules.yaml"), []string{"/policy", "'rulesFile' not allowed"}},
+		{"a credential's value", set("vcsCredential.existingSecret=mine"), set("vcsCredential.value=hunter2"), []string{"/vcsCredential", "'value' not allowed"}},
 		{"two tokens", set("credentials.existingSecret="), set("credentials.existingSecret=mine"), []string{"credentials.token and credentials.existingSecret", "both set"}},
 	}
 	for _, tt := range tests {

@@ -28,7 +28,8 @@ type release struct {
 	text       string
 	deployment *appsv1.Deployment
 	secret     *corev1.Secret
-	configMap  *corev1.ConfigMap
+	configMap  *corev1.ConfigMap // the bundles'
+	rules      *corev1.ConfigMap
 	account    *corev1.ServiceAccount
 	budget     *policyv1.PodDisruptionBudget
 }
@@ -80,7 +81,11 @@ func parse(t *testing.T, text string) release {
 		case "v1 Secret":
 			decode(t, doc, &r.secret)
 		case "v1 ConfigMap":
-			decode(t, doc, &r.configMap)
+			if strings.HasSuffix(head.Name, "-rules") {
+				decode(t, doc, &r.rules)
+			} else {
+				decode(t, doc, &r.configMap)
+			}
 		case "v1 ServiceAccount":
 			decode(t, doc, &r.account)
 		case "policy/v1 PodDisruptionBudget":
@@ -144,6 +149,9 @@ func (r release) file(t *testing.T, path string) (corev1.Volume, string) {
 		}
 		if !m.ReadOnly {
 			t.Errorf("%s is mounted writable", m.MountPath)
+		}
+		if m.SubPath != "" || m.SubPathExpr != "" {
+			t.Errorf("%s is mounted by subPath, so changes never reach it", m.MountPath)
 		}
 		for _, v := range r.pod().Volumes {
 			if v.Name == m.Name {

@@ -20,6 +20,7 @@ func TestDocumentedInstall(t *testing.T) {
 		"SPACELIFT_VCS_AGENT_TARGET_BASE_ENDPOINT":  endpoint,
 		"SPACELIFT_VCS_AGENT_VENDOR":                "gitlab",
 		"SPACELIFT_VCS_AGENT_PARALLELISM":           "4",
+		"SPACELIFT_VCS_AGENT_POLICY":                "enforce",
 		"SPACELIFT_VCS_AGENT_TRANSPORT":             "auto",
 		"SPACELIFT_VCS_AGENT_VCS_TIMEOUT":           "60s",
 		"SPACELIFT_VCS_AGENT_SHUTDOWN_GRACE_PERIOD": "30s",
@@ -38,7 +39,7 @@ func TestDocumentedInstall(t *testing.T) {
 		t.Errorf("the Secret holds more than the token: %d keys", len(r.secret.Data)+len(r.secret.StringData))
 	}
 	checkToken(t, r, "vcs-agent", "token")
-	if r.configMap != nil || r.budget != nil {
+	if r.configMap != nil || r.rules != nil || r.budget != nil {
 		t.Error("a ConfigMap or a PodDisruptionBudget is rendered that nobody asked for")
 	}
 }
@@ -99,19 +100,25 @@ func TestExistingSecret(t *testing.T) {
 // key of the Secret, and that alone, and readable by the pod's group alone.
 func checkToken(t *testing.T, r release, secret, key string) {
 	t.Helper()
-	volume, path := r.file(t, r.env(t)["SPACELIFT_VCS_AGENT_TOKEN_FILE"])
+	checkSecretFile(t, r, "SPACELIFT_VCS_AGENT_TOKEN_FILE", secret, key)
+}
+
+// checkSecretFile is checkToken for the file that a variable names.
+func checkSecretFile(t *testing.T, r release, variable, secret, key string) {
+	t.Helper()
+	volume, path := r.file(t, r.env(t)[variable])
 	s := volume.Secret
 	if s == nil || s.SecretName != secret {
-		t.Fatalf("the token comes from %+v, want Secret %s", volume.VolumeSource, secret)
+		t.Fatalf("%s comes from %+v, want Secret %s", variable, volume.VolumeSource, secret)
 	}
 	if want := []corev1.KeyToPath{{Key: key, Path: path}}; !slices.Equal(s.Items, want) {
-		t.Errorf("the token's volume has %v, want %v", s.Items, want)
+		t.Errorf("the volume of %s has %v, want %v", variable, s.Items, want)
 	}
 	if s.DefaultMode == nil || *s.DefaultMode != 0o440 {
-		t.Errorf("the token's mode is %v, want 0440", s.DefaultMode)
+		t.Errorf("the mode of %s is %v, want 0440", variable, s.DefaultMode)
 	}
 	if g := r.pod().SecurityContext.FSGroup; g == nil || *g != *r.pod().SecurityContext.RunAsGroup {
-		t.Error("the pod's fsGroup isn't the group that the agent runs with, so it can't read its token")
+		t.Errorf("the pod's fsGroup isn't the group that the agent runs with, so it can't read %s", variable)
 	}
 }
 
@@ -126,6 +133,11 @@ func TestSettings(t *testing.T) {
 		{[]string{"--set-literal", `allowedProjects=^acme/.*$`}, map[string]string{"SPACELIFT_VCS_AGENT_ALLOWED_PROJECTS": `^acme/.*$$`}},
 		{[]string{"--set-literal", `allowedProjects=acme/$(x|y)`}, map[string]string{"SPACELIFT_VCS_AGENT_ALLOWED_PROJECTS": `acme/$$(x|y)`}},
 		{[]string{"--set", "allowGroups={read,git}"}, map[string]string{"SPACELIFT_VCS_AGENT_ALLOW_GROUPS": "read,git"}},
+		{[]string{"--set", "policy.mode=observe"}, map[string]string{"SPACELIFT_VCS_AGENT_POLICY": "observe"}},
+		{[]string{"--set-json", "policy.rules={}"}, map[string]string{"SPACELIFT_VCS_AGENT_RULES_FILE": "/etc/vcs-agent/rules/rules.yaml"}},
+		{[]string{"--set-json", "policy.rules=null"}, nil},
+		{[]string{"--set", "policy.existingConfigMap=mine"}, map[string]string{"SPACELIFT_VCS_AGENT_RULES_FILE": "/etc/vcs-agent/rules/rules.yaml"}},
+		{[]string{"--set", "vcsCredential.existingSecret=mine"}, map[string]string{"SPACELIFT_VCS_AGENT_VCS_CREDENTIAL_FILE": "/var/run/secrets/vcs-credential/credential"}},
 		{[]string{"--set", "transport=tcp"}, map[string]string{"SPACELIFT_VCS_AGENT_TRANSPORT": "tcp"}},
 		{[]string{"--set", "vcsTimeoutSeconds=90"}, map[string]string{"SPACELIFT_VCS_AGENT_VCS_TIMEOUT": "90s"}},
 		{[]string{"--set", "logLevel=debug,logFormat=text"}, map[string]string{"SPACELIFT_VCS_AGENT_LOG_LEVEL": "debug", "SPACELIFT_VCS_AGENT_LOG_FORMAT": "text"}},

@@ -1,7 +1,7 @@
 {{/*
 The agent's settings, as the list of its environment variables.
 
-The token is not among them: it's mounted as a file. A process's environment is
+The token and the VCS's credential are not among them: they are mounted as files. A process's environment is
 shown by `kubectl exec … env`, lies in /proc for as long as the process lives
 and goes along into crash reports; a file is read once, by one user.
 */}}
@@ -22,6 +22,16 @@ and goes along into crash reports; a file is read once, by one user.
 {{- with $v.allowGroups }}
 - name: SPACELIFT_VCS_AGENT_ALLOW_GROUPS
   value: {{ join "," . | quote }}
+{{- end }}
+- name: SPACELIFT_VCS_AGENT_POLICY
+  value: {{ $v.policy.mode | quote }}
+{{- if include "vcs-agent.rulesConfigMap" . }}
+- name: SPACELIFT_VCS_AGENT_RULES_FILE
+  value: /etc/vcs-agent/rules/rules.yaml
+{{- end }}
+{{- if $v.vcsCredential.existingSecret }}
+- name: SPACELIFT_VCS_AGENT_VCS_CREDENTIAL_FILE
+  value: /var/run/secrets/vcs-credential/credential
 {{- end }}
 - name: SPACELIFT_VCS_AGENT_TRANSPORT
   value: {{ $v.transport | quote }}

@@ -74,6 +74,25 @@ gateway-ca.pem: {{ include "vcs-agent.pem" . | quote }}
 {{- end -}}
 {{- end -}}
 
+{{/* The rules file's text: a mapping is written as YAML, a text stays as it is. Nothing where none is set. */}}
+{{- define "vcs-agent.rules" -}}
+{{- $rules := .Values.policy.rules -}}
+{{- if kindIs "string" $rules -}}
+{{- $rules -}}
+{{- else if kindIs "map" $rules -}}
+{{- toYaml $rules -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of the ConfigMap that has the rules file, if any has. */}}
+{{- define "vcs-agent.rulesConfigMap" -}}
+{{- if .Values.policy.existingConfigMap -}}
+{{- .Values.policy.existingConfigMap -}}
+{{- else if include "vcs-agent.rules" . -}}
+{{- include "vcs-agent.fullname" . }}-rules
+{{- end -}}
+{{- end -}}
+
 {{/*
 A text as the value of an environment variable: Kubernetes reads $(NAME) and $$
 in it, and regular expressions are full of $.
@@ -83,8 +102,14 @@ in it, and regular expressions are full of $.
 {{- end -}}
 
 {{/*
-The agent reads its files when it starts, so pods are replaced when one changes:
-their annotations change with it.
+The agent reads its token and the bundles when it starts, so pods are replaced
+when one changes: their annotations change with it.
+
+The rules and the VCS's credential have no checksum here on purpose. The agent
+follows these files while it runs, so what a change blocks is blocked in every
+pod as soon as the file gets there, no connection is dropped, and a broken file
+leaves the policy before it in force. A pod that had to restart for it would
+have no policy to go back to, and not start.
 */}}
 {{- define "vcs-agent.podAnnotations" -}}
 checksum/secret: {{ include "vcs-agent.secretChecksum" . }}

@@ -28,13 +28,39 @@ and never the value of a secret.
 {{- $problems = append $problems (printf "credentials.endpoint is %q: it must begin with http:// or https:// and have a host, and no query or fragment, such as https://gitlab.example.com" $c.endpoint) -}}
 {{- end -}}
 
+{{- $p := $v.policy -}}
+{{- if not (kindIs "invalid" $p.rules) -}}
+  {{- if $p.existingConfigMap -}}
+  {{- $problems = append $problems (printf "policy.rules and policy.existingConfigMap (%q) are both set; the rules can come from one of them only" $p.existingConfigMap) -}}
+  {{- end -}}
+  {{- $rules := $p.rules -}}
+  {{- if kindIs "string" $rules -}}
+    {{- /* An empty file is refused as the agent refuses it: it may be what is left of one that blocked something. */ -}}
+    {{- if not (trim $rules) -}}
+    {{- $problems = append $problems "policy.rules is empty: a file that adds no rule has {}, and null makes no file" -}}
+    {{- end -}}
+    {{- $rules = fromYaml $rules -}}
+  {{- end -}}
+  {{- $keys := list "groups" "allow" "block" "projects" "redirects" -}}
+  {{- if and (kindIs "string" $p.rules) (hasKey $rules "Error") -}}
+  {{- $problems = append $problems (printf "policy.rules is not a mapping as a rules file has it: %s" $rules.Error) -}}
+  {{- else -}}
+    {{- range $key := keys $rules | sortAlpha -}}
+      {{- if not (has $key $keys) -}}
+      {{- $problems = append $problems (printf "policy.rules has the key %q; allowed are %s" $key (join ", " $keys)) -}}
+      {{- end -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+
 {{- range $name, $bundle := dict "caCert" $v.caCert "gatewayCA" $v.gatewayCA -}}
   {{- if and $bundle (not (contains "-----BEGIN CERTIFICATE-----" (include "vcs-agent.pem" $bundle))) -}}
   {{- $problems = append $problems (printf "%s holds no certificate: it must be a PEM bundle or the base64 of one, such as the output of `base64 -w0 ca.pem`" $name) -}}
   {{- end -}}
 {{- end -}}
 
-{{- $own := list "SPACELIFT_VCS_AGENT_POOL_TOKEN" -}}
+{{- /* Both are secrets, which the chart gives as files alone. */ -}}
+{{- $own := list "SPACELIFT_VCS_AGENT_POOL_TOKEN" "SPACELIFT_VCS_AGENT_VCS_CREDENTIAL" -}}
 {{- range fromYamlArray (include "vcs-agent.env" .) -}}
 {{- $own = append $own .name -}}
 {{- end -}}
