@@ -30,8 +30,8 @@ type Options struct {
 	Projects string   // regexp (RE2) that a project must match whole; "" or ".*" means no restriction
 	Rules    *Rules   // the customer's own; nil for none
 
-	// Observe lets through what no rule allows, and says so in
-	// [Decision.Observed]. It never lets through what can't be read in one way
+	// Observe lets through reads that no rule allows, and query keys and fields that
+	// a rule doesn't have, and says so in [Decision.Observed]. It never lets through what can't be read in one way
 	// only, names a dangerous parameter or is blocked, a push, or what belongs to
 	// a group that is off; nor anything while allowed or blocked projects are set.
 	Observe bool
@@ -295,9 +295,9 @@ func (p *Policy) CheckKnowing(method, target string, projects map[string]string)
 	}
 	var blocks []*block // that may match once the projects are known
 	if len(p.blocks) > 0 {
-		var b *block
-		if b, blocks = p.blocked(method, foldPath(segs)); b != nil {
-			return Decision{Reason: Blocked, Nearest: b.Name, Detail: blockedDetail(b)}
+		var d Decision
+		if d, blocks = p.checkBlocks(method, foldPath(segs), nil); d.Reason != "" {
+			return d
 		}
 	}
 	m := matcher{segs: segs, method: method}
@@ -314,6 +314,14 @@ func (p *Policy) CheckKnowing(method, target string, projects map[string]string)
 		Group:   r.Group,
 		Purpose: r.Purpose,
 		Project: m.project(),
+	}
+	if len(p.blocks) > 0 {
+		for _, path := range m.spellings() {
+			var denial Decision
+			if denial, blocks = p.checkBlocks(method, path, blocks); denial.Reason != "" {
+				return denial
+			}
+		}
 	}
 	if !r.on {
 		return d.deny(GroupOff, fmt.Sprintf("the rule %s is in the group %s, which is switched off", r.Name, r.Group))

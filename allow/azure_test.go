@@ -138,12 +138,13 @@ func TestAzureObserve(t *testing.T) {
 	const A = "/acme/Infra/_apis/git/repositories/stack"
 	all := policy(t, allow.Options{Vendor: "azure_devops", Groups: allow.Groups(), Observe: true})
 	for _, request := range []string{
-		"GET " + A, "GET " + A + "/pushes", "GET " + A + "/refs?filter=heads", "GET " + id + "/items?path=a", "POST " + A + "/itemsbatch",
-		"POST " + A + "/pullRequests", "POST " + A + "/pullRequests/5/threads/7/comments", "GET /acme/_apis/projects", "GET /acme/Infra/_apis/build/builds",
+		"GET " + A, "GET " + A + "/pushes", "GET " + A + "/refs?filter=heads", "GET " + id + "/items?path=a",
+		"GET " + A + "/pullRequests/5/commits", "GET /acme/_apis/projects", "GET /acme/Infra/_apis/build/builds",
 	} {
 		checkAllowedOnly(t, all, request)
 	}
 	for _, request := range []string{
+		"POST " + A + "/itemsbatch", "POST " + A + "/pullRequests", "POST " + A + "/pullRequests/5/threads/7/comments",
 		"POST " + A + "/pushes", "POST " + id + "/Pushes", "POST " + A + "/refs", "PATCH " + A + "/refs/heads/main", "POST " + A + "/annotatedTags", "POST " + A + "/cherryPicks",
 		"POST " + A + "/reverts", "POST " + A + "/merges", "POST " + A + "/importRequests", "POST " + A + "/forkSyncRequests", "PATCH " + A + "/pullRequests/5", "PATCH /acme/_apis/git/pullrequests/5",
 		"PATCH " + A + "/pullRequests/5/conflicts/1", "POST /acme/_apis/git/repositories", "POST /acme/_apis/git/Infra/repositories", "DELETE " + A, "PATCH " + id, "DELETE /acme/_apis/git/Infra/repositories/stack",

@@ -233,11 +233,11 @@ func TestBodiesThatNameProjects(t *testing.T) {
 func TestGraphQL(t *testing.T) {
 	doc := func(s string) string { return `{"query":` + quoteJSON(s) + `}` }
 	checkBodies(t, everything(t, "github_enterprise", ""), "POST /api/graphql", []bodyRow{
-		{jsonType, doc(`{ viewer { login } }`), "", doc("query {\n\tviewer {\n\t\tlogin\n\t}\n}\n")},
+		{jsonType, doc(`{ viewer { login } }`), "", doc("query {\nviewer {\nlogin\n}\n}\n")},
 		{jsonType, `{"variables":{"n":"o"},"operationName":"Q","query":"query Q($n:String!){repositoryOwner(login:$n){...F}} fragment F on User{login __typename}"}`, "",
-			`{"query":` + quoteJSON("query Q ($n: String!) {\n\trepositoryOwner(login: $n) {\n\t\t... F\n\t}\n}\nfragment F on User {\n\tlogin\n\t__typename\n}\n") + `,"operationName":"Q","variables":{"n":"o"}}`},
-		{jsonType, `{"query":"{a(s:\"mutation { x } \\\"\\n\")}","variables":null,"operationName":null}`, "", doc("query {\n\ta(s: \"mutation { x } \\\"\\n\")\n}\n")},
-		{jsonType, doc("# mutation\n{a}"), "", doc("query {\n\ta\n}\n")},
+			`{"query":` + quoteJSON("query Q ($n: String!) {\nrepositoryOwner(login: $n) {\n... F\n}\n}\nfragment F on User {\nlogin\n__typename\n}\n") + `,"operationName":"Q","variables":{"n":"o"}}`},
+		{jsonType, `{"query":"{a(s:\"mutation { x } \\\"\\n\")}","variables":null,"operationName":null}`, "", doc("query {\na(s: \"mutation { x } \\\"\\n\")\n}\n")},
+		{jsonType, doc("# mutation\n{a}"), "", doc("query {\na\n}\n")},
 		{jsonType, doc(`mutation { deleteRef(input: {refId: "x"}) { clientMutationId } }`), allow.NotAQuery, ""},
 		{jsonType, doc(`subscription { x }`), allow.NotAQuery, ""},
 		{jsonType, doc(`query A { a } mutation B { b }`), allow.NotAQuery, ""},
@@ -265,4 +265,16 @@ func TestGraphQL(t *testing.T) {
 		{formType, `query=%7Ba%7D`, allow.BadBody, ""},
 		{"", doc(`{a}`), allow.BadBody, ""},
 	})
+}
+
+// TestGraphQLDoesNotGrow: writing a deep document anew makes no large one of it.
+func TestGraphQLDoesNotGrow(t *testing.T) {
+	p := everything(t, "github_enterprise", "")
+	d := p.Check("POST", "/api/graphql")
+	chain := strings.Repeat("{a", 900) + strings.Repeat("}", 900)
+	body := `{"query":"{b` + chain + ` c` + chain + ` d` + chain + `}"}`
+	d, out := p.CheckBody(d, http.Header{"Content-Type": {jsonType}}, []byte(body))
+	if !d.Allowed || len(out) > 4*len(body) {
+		t.Errorf("allowed=%t (%s): %d bytes became %d", d.Allowed, d.Detail, len(body), len(out))
+	}
 }

@@ -36,6 +36,8 @@ func TestBypasses(t *testing.T) {
 			{"GET " + P + "/%2E/merge_requests/5", allow.AmbiguousPath}, {"GET /../api/v4/user", allow.AmbiguousPath}, {"GET /api/v4/user/..", allow.AmbiguousPath},
 			{"GET /api/v4/projects/g%2F..%2Fr", allow.AmbiguousPath}, {"GET /api/v4/projects/g%2F%2E%2E%2Fr", allow.AmbiguousPath},
 			{"GET /api/v4/projects/g%2F.%2Fr", allow.AmbiguousPath}, {"GET " + P + "/..%20/x", allow.AmbiguousPath}, {"GET " + P + "/.../x", allow.AmbiguousPath},
+			{"GET " + P + "/repository/branches/a%EF%B8%B0b", allow.AmbiguousPath}, {"GET " + P + "/repository/branches/a%E2%84%80b", allow.AmbiguousPath},
+			{"GET " + P + "/repository/branches/%E2%92%88", allow.AmbiguousPath}, {"GET " + P + "/repository/branches/a%E2%88%96b", allow.AmbiguousPath},
 			{"GET " + P + "/%EF%BC%8E%EF%BC%8E/x", allow.AmbiguousPath}, {"GET " + P + "/%e2%80%a5/x", allow.AmbiguousPath},
 		}},
 		{"empty segments", "gitlab", "GET " + P + "/merge_requests/5", []denied{
@@ -60,7 +62,7 @@ func TestBypasses(t *testing.T) {
 			{"GET " + P + "/repository/branches/caf\xc3\xa9", allow.BadEncoding}, {"GET " + P + "/repository/branches/%C3%28", allow.BadEncoding},
 			{"GET " + P + "/repository/branches/%c0%ae%c0%ae", allow.BadEncoding}, {"GET " + P + "/repository/branches/%zz", allow.BadEncoding},
 			{"GET " + P + "/repository/branches/100%", allow.BadEncoding}, {"GET " + P + "/repository/branches/%u002e%u002e", allow.BadEncoding},
-			{"GET " + P + "/repository/branches/%252e%252e", allow.AmbiguousPath}, {"GET " + P + "/repository/branches/a%252Fb", allow.AmbiguousPath},
+			{"GET " + P + "/repository/branches/%252e%252e", allow.AmbiguousPath}, {"GET " + P + "/repository/branches/%25u002e%25u002f", allow.AmbiguousPath}, {"GET " + P + "/repository/branches/a%252Fb", allow.AmbiguousPath},
 			{"GET /api/v4/projects/g%252Fr", allow.AmbiguousPath},
 		}},
 		{"out of a comparison", "github_enterprise", "GET " + R + "/compare/a...b", []denied{
@@ -117,7 +119,7 @@ func TestHintsForDangerousParameters(t *testing.T) {
 	p := everything(t, "gitlab", "")
 	for key, hint := range map[string]string{
 		"private_token": "send the token in a header", "access_token": "Authorization header", "job_token": "not accepted",
-		"sudo": "another user", "SUDO": "another user", "_method": "send the method itself",
+		"[sudo]": "another user", "]sudo": "another user", "token": "in a header", "os_password": "Authorization header", "sudo": "another user", "SUDO": "another user", "_method": "send the method itself",
 	} {
 		if d := p.Check("GET", "/api/v4/user?"+key+"=x"); !strings.Contains(d.Detail, hint) {
 			t.Errorf("%s: %s", key, d.Detail)

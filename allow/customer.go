@@ -114,6 +114,9 @@ func (r *Rules) parseAllow(n *yaml.Node) error {
 	if r.taken(rule.Name) {
 		bad("the name is used twice")
 	}
+	if rule.Projects == "" && slices.Contains(keysIn(n), "projects") {
+		bad("projects is empty; leave it out, or give it a regular expression that matches whole projects")
+	}
 	if strings.Contains(fold(rule.Path), "git-receive-pack") || strings.EqualFold(rule.Fixed["service"], "git-receive-pack") {
 		bad("it would allow git pushes, which the agent never lets through")
 	}
@@ -144,6 +147,9 @@ func (r *Rules) parseBlock(n *yaml.Node) error {
 		}
 	}
 	var err error
+	if b.Projects == "" && slices.Contains(keysIn(n), "projects") {
+		bad("projects is empty; leave it out, or give it a regular expression that matches whole projects")
+	}
 	if b.Projects != "" {
 		// Servers differ in whether the case of letters matters; what is blocked
 		// must not depend on it.
@@ -216,6 +222,18 @@ func nameOf(n *yaml.Node) string {
 	return ""
 }
 
+// keysIn returns a mapping's keys.
+func keysIn(n *yaml.Node) []string {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	var keys []string
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		keys = append(keys, n.Content[i].Value)
+	}
+	return keys
+}
+
 // switched returns the groups that are on after the rules' switches.
 func (r *Rules) switched(groups []string) []string {
 	var on []string
@@ -273,19 +291,19 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// blocked returns the block, if any, that matches without regard to projects, and
-// those that match as far as they don't.
-func (p *Policy) blocked(method string, path foldedPath) (whole *block, ofProjects []*block) {
+// checkBlocks returns the denial, if any, by a block that matches without regard
+// to projects, and adds to found those that match as far as they don't.
+func (p *Policy) checkBlocks(method string, path foldedPath, found []*block) (Decision, []*block) {
 	for _, b := range p.blocks {
 		switch {
 		case !b.takes(method) || !path.matches(b.glob):
 		case b.projects == nil:
-			return b, nil
-		default:
-			ofProjects = append(ofProjects, b)
+			return Decision{Reason: Blocked, Nearest: b.Name, Detail: blockedDetail(b)}, nil
+		case !slices.Contains(found, b):
+			found = append(found, b)
 		}
 	}
-	return nil, ofProjects
+	return Decision{}, found
 }
 
 // takesProject tells whether a project is blocked. Its wiki counts as the project.

@@ -160,6 +160,27 @@ func TestBlockedProjects(t *testing.T) {
 	checkDenied(t, observing, denied{"GET /api/v4/projects/1/hooks", allow.ProjectUnknown})
 }
 
+// TestBlocksTakeEverySpelling: a block of one path of a rule holds for all paths
+// that the rule has for the same call.
+func TestBlocksTakeEverySpelling(t *testing.T) {
+	for _, c := range []struct{ vendor, block, blocked, allowed string }{
+		{"bitbucket_datacenter", "/rest/api/latest/projects/*/repos/*/archive", "GET /rest/api/1.0/projects/A/repos/r/archive", "GET /rest/api/1.0/projects/A/repos/r/branches"},
+		{"github_enterprise", "/api/v3/repos/acme/secret/**", "GET /repos/acme/secret/commits/abc", "GET /repos/acme/infra/commits/abc"},
+		{"github_enterprise", "/repos/acme/secret/tarball/**", "GET /api/v3/repos/acme/secret/tarball/a/b", "GET /api/v3/repos/acme/secret/commits/abc"},
+		{"github_enterprise", "/codeload/**", "GET /_codeload/a/b/legacy.tar.gz/c/d", "GET /a/b/legacy.tar.gz/c"},
+		{"azure_devops", "/*/*/_apis/git/repositories/*/pullrequests", "GET /c/p/_apis/git/repositories/r/pullRequests", "GET /c/p/_apis/git/repositories/r/pullRequests/5"},
+		{"gitlab", "/api/v4/projects/acme/secret/repository/archive.zip", "GET /api/v4/projects/acme%2Fsecret/repository/archive.tar.gz", "GET /api/v4/projects/acme%2Finfra/repository/archive.tar.gz"},
+	} {
+		p := policy(t, allow.Options{Vendor: c.vendor, Rules: rulesOf(t, "block: [{name: b, path: '"+c.block+"'}]")})
+		checkDenied(t, p, denied{c.blocked, allow.Blocked})
+		checkAllowedOnly(t, p, c.allowed)
+	}
+	// The same for blocks that are about projects.
+	p := policy(t, allow.Options{Vendor: "github_enterprise", Rules: rulesOf(t, "block: [{name: b, path: /api/v3/**, projects: acme/secret}]")})
+	checkDenied(t, p, denied{"GET /repos/acme/secret/commits/abc", allow.Blocked})
+	checkAllowedOnly(t, p, "GET /repos/acme/infra/commits/abc")
+}
+
 func TestCustomerRuleBodies(t *testing.T) {
 	p := policy(t, allow.Options{Vendor: "gitlab", Rules: rulesOf(t, customerRules)})
 	checkBodies(t, p, "POST /api/v4/projects/acme%2Finfra/issues", []bodyRow{
@@ -223,6 +244,9 @@ func TestCustomerRulesAreChecked(t *testing.T) {
 		{"allow:\n  - {name: a, purpose: P., methods: [POST], path: /x, content_type: text/plain}", "only for a body that streams"},
 		{"allow:\n  - {name: a, purpose: P., methods: [POST], path: '/{group...}/{repo}.git/git-receive-pack', body: stream, content_type: application/x-git}", "would allow git pushes"},
 		{"allow:\n  - {name: a, purpose: P., methods: [GET], path: '/{group...}/{repo}.git/info/refs', fixed: {service: git-receive-pack}}", "would allow git pushes"},
+		{"allow:\n  - {name: a, purpose: P., methods: [GET], path: '/x/{project}', projects: ''}", "projects is empty"},
+		{"allow:\n  - {name: a, purpose: P., methods: [GET], path: '/x/{path...}/y/{path...}/z/{path...}'}", "more than 2 of its parameters span segments"},
+		{"block:\n  - {name: b, path: /x, projects: ''}", "projects is empty"},
 		{"block:\n  - {name: b, path: x}", `rules.yaml, line 2: block "b": path is "x"`},
 		{"block:\n  - {name: b, path: /x%2Fy}", `which has a character of`},
 		{"block:\n  - {name: b, path: /x/a**}", `has ** beside other characters`},

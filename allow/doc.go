@@ -85,13 +85,14 @@
 //	redirects: [objects.example.com]
 //
 // A block wins over every rule. Its path is a glob for the decoded path, without
-// regard to the case of letters; an encoded slash counts as one and as none, so
-// that no spelling gets around it. With projects it blocks the calls that name such
+// regard to the case of letters; an encoded slash counts as one and as none, and all
+// paths that a rule has for one call count as that call. With projects it blocks the calls that name such
 // a project, by its number too; a path alone can't tell those. Rules of a customer's can't let a git push
 // through or name a dangerous parameter.
 //
 // With [Options.Observe] what no rule allows is let through and marked, so that a
-// policy can be tried out. What can't be read in one way only, what is blocked or
+// policy can be tried out: reads, and keys and fields that a rule doesn't have. A
+// write that no rule has may be as good as a push. What can't be read in one way only, what is blocked or
 // dangerous, pushes, and what belongs to a group that is off stay denied. A group
 // that is off is taken widely then: any letter case, any parameters and methods,
 // and the paths that the vendor's file names as its kin. While allowed

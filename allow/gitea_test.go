@@ -233,7 +233,7 @@ func TestGiteaObserves(t *testing.T) {
 		"GET " + G + "/hooks",
 		"GET " + G + "/releases",
 		"GET " + G + "/git/trees/main",
-		"POST " + G + "/issues/9/labels",
+		"GET " + G + "/issues/9/labels",
 		"GET /acme/infra/objections",
 	} {
 		if d := checkAllowedOnly(t, p, request); d.Observed == "" {
@@ -242,6 +242,7 @@ func TestGiteaObserves(t *testing.T) {
 	}
 	for _, d := range []denied{
 		{"POST " + G + "/tags", allow.PushNotAllowed},
+		{"POST " + G + "/issues/9/labels", allow.PushNotAllowed},
 		{"PUT " + G + "/contents/main.tf", allow.PushNotAllowed},
 		{"POST " + G + "/contents", allow.PushNotAllowed},
 		{"POST " + G + "/Contents/main.tf", allow.PushNotAllowed},

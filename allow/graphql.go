@@ -63,6 +63,9 @@ func (p *Policy) checkGraphQL(body []byte) ([]byte, fault) {
 	if err != nil {
 		return bad("can't be written anew")
 	}
+	if len(out) > MaxBodyBytes {
+		return nil, fault{BodyTooLarge, "the GraphQL request is larger than 1 MiB when it is written anew"}
+	}
 	return out, fault{}
 }
 
@@ -102,6 +105,6 @@ func formatQueries(text string) (string, fault) {
 		}
 	}
 	var b strings.Builder
-	formatter.NewFormatter(&b, formatter.WithoutDescription()).FormatQueryDocument(doc)
+	formatter.NewFormatter(&b, formatter.WithoutDescription(), formatter.WithIndent("")).FormatQueryDocument(doc)
 	return b.String(), fault{}
 }

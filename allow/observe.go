@@ -3,46 +3,29 @@ package allow
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // observer decides what a policy that only observes lets through beside what
 // its rules allow.
 type observer struct {
-	pushes []push             // calls that change a repository's contents
-	off    map[string]kinPath // group that is off → what belongs to it
-	own    kinPath            // what belongs to rules with a project pattern of their own
-	rule   *rule              // for the bodies of calls that have no rule
-}
-
-type push struct {
-	method string // "*": any but GET, HEAD and OPTIONS
-	glob   glob
+	off  map[string]kinPath // group that is off → what belongs to it
+	own  kinPath            // what belongs to rules with a project pattern of their own
+	rule *rule              // for the bodies of calls that have no rule
 }
 
 // kinPath is what belongs to a group.
 type kinPath []glob
 
-// gitPaths and graphQLPaths belong to those groups on every vendor: git's smart
-// and dumb protocols, and wherever GraphQL may be served.
-var (
-	gitPaths     = []string{"/**/info/refs", "/**/git-upload-pack", "/**/*.git", "/**/*.git/**", "/**/_git/**", "/**/objects/pack/**"}
-	graphQLPaths = []string{"/**/graphql", "/**/graphql/**", "/**/*graphql*"}
-	// lfsPaths transfer contents of files both ways under one path, so all of
-	// them count as a push.
-	lfsPaths = []string{"* /**/info/lfs/**", "* /**/gitlab-lfs/**", "* /**/git-receive-pack"}
-)
+// gitPaths belong to the group git on every vendor: git's smart and dumb
+// protocols, and the large files beside them.
+var gitPaths = []string{"/**/info/refs", "/**/git-upload-pack", "/**/*.git", "/**/*.git/**", "/**/_git/**", "/**/objects/pack/**", "/**/info/lfs/**"}
+
+// graphQLPaths may serve GraphQL. What its documents do can't be told from the
+// path, so observing lets them through only where a rule reads them.
+var graphQLPaths = glob{"**", "*graphql*", "**"}
 
 func newObserver(file *ruleFile, p *Policy) (*observer, error) {
 	o := &observer{off: make(map[string]kinPath), rule: &rule{Body: bodyAny}}
-	for _, line := range slices.Concat(file.Pushes, lfsPaths) {
-		method, path, _ := strings.Cut(line, " ")
-		g, err := parseGlob(path)
-		if err != nil || method != "*" && !slices.Contains(methods, method) {
-			return nil, fmt.Errorf("pushes has %s; it must be a method or *, a space and a glob: %w", quote(line), err)
-		}
-		o.pushes = append(o.pushes, push{method, g})
-	}
 	for _, group := range Groups() {
 		if slices.Contains(p.groups, group) {
 			continue
@@ -52,7 +35,7 @@ func newObserver(file *ruleFile, p *Policy) (*observer, error) {
 		case "git":
 			paths = append(paths, gitPaths...)
 		case "graphql":
-			paths = append(paths, graphQLPaths...)
+			o.off[group] = append(o.off[group], graphQLPaths)
 		}
 		for _, path := range paths {
 			g, err := parseGlob(path)
@@ -115,16 +98,24 @@ func (o *observer) unmatched(d Decision, p *Policy, m *matcher, pairs []pair, of
 		return Decision{Reason: ProjectUnknown, Nearest: d.Nearest,
 			Detail: "no rule allows it, and what it reaches can't be held against the allowed or blocked projects"}
 	}
-	for _, push := range o.pushes {
-		safe := m.method == "GET" || m.method == "HEAD" || m.method == "OPTIONS"
-		if (push.method == m.method || push.method == "*" && !safe) && path.matches(push.glob) {
-			return Decision{Reason: PushNotAllowed, Nearest: d.Nearest, Detail: "it changes what a repository holds, and no rule allows it"}
-		}
-	}
 	for _, group := range Groups() {
 		if slices.ContainsFunc(o.off[group], path.matches) {
 			return Decision{Reason: GroupOff, Group: group, Nearest: d.Nearest, Detail: "it belongs to the group " + group + ", which is switched off"}
 		}
+	}
+	if m.method != "GET" && m.method != "HEAD" && m.method != "OPTIONS" {
+		// Some are as good as a push, or make credentials, and a list of those would
+		// never be whole.
+		return Decision{Reason: PushNotAllowed, Nearest: d.Nearest,
+			Detail: "no rule allows it, and observing lets only GET, HEAD and OPTIONS through: a write that no rule knows may be as good as a push"}
+	}
+	if !slices.Contains(p.groups, "read") {
+		// Whatever reads, and has no rule, belongs there if anywhere.
+		return Decision{Reason: GroupOff, Group: "read", Nearest: d.Nearest, Detail: "it belongs to the group read, which is switched off"}
+	}
+	if path.matches(graphQLPaths) {
+		d.Detail = "no rule reads its GraphQL, so observing doesn't let it through"
+		return d
 	}
 	for _, pr := range pairs {
 		if hint := dangerHint(pr.key); hint != "" {

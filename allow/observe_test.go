@@ -22,8 +22,8 @@ func TestObserve(t *testing.T) {
 		never  []denied
 	}{
 		{"gitlab", nil, "/**/members/**", []denied{
-			{"GET " + G + "/hooks", allow.NoRule}, {"POST " + G + "/hooks", allow.NoRule}, {"PUT " + G + "/variables/A", allow.NoRule},
-			{"DELETE " + G, allow.MethodNotAllowed}, {"OPTIONS " + G, allow.MethodNotAllowed}, {"HEAD " + G + "/hooks", allow.NoRule},
+			{"GET " + G + "/hooks", allow.NoRule}, {"POST " + G + "/merge_requests/5/notes?unknown=1", allow.QueryNotAllowed},
+			{"OPTIONS " + G, allow.MethodNotAllowed}, {"HEAD " + G + "/hooks", allow.NoRule},
 			{"GET " + G + "/repository/tree?path=a%2Fb&recursive=true", allow.NoRule}, {"GET " + G + "?unknown=1", allow.QueryNotAllowed},
 			{"GET /api/v4/projects/42/hooks", allow.NoRule}, {"GET /", allow.NoRule},
 		}, []denied{
@@ -32,7 +32,9 @@ func TestObserve(t *testing.T) {
 			{"get " + G + "/hooks", allow.NoRule}, {"TRACE /", allow.NoRule}, {"CONNECT /", allow.NoRule}, {"PROPFIND /x", allow.NoRule},
 			{"GET " + G + "/members", allow.Blocked}, {"GET " + G + "/Members/5", allow.Blocked},
 			{"GET " + G + "/hooks?sudo=root", allow.QueryNotAllowed}, {"GET " + G + "?SUDO=root", allow.QueryNotAllowed}, {"GET " + G + "/hooks?private_token=x", allow.QueryNotAllowed},
-			{"POST " + G + "/hooks?_method=DELETE", allow.QueryNotAllowed}, {"GET " + G + "?statistics=true&statistics=true", allow.QueryNotAllowed},
+			{"POST " + G + "/hooks", allow.PushNotAllowed}, {"PUT " + G + "/variables/A", allow.PushNotAllowed}, {"DELETE " + G, allow.PushNotAllowed},
+			{"GET " + G + "/hooks?_method=DELETE", allow.QueryNotAllowed}, {"GET " + G + "/hooks?[sudo]=root", allow.QueryNotAllowed}, {"GET " + G + "/hooks?sudo]=root", allow.QueryNotAllowed},
+			{"GET " + G + "/hooks?%5B%5Dprivate_token%5B%5D=x", allow.QueryNotAllowed}, {"GET " + G + "/hooks?]%20_method=x", allow.QueryNotAllowed}, {"GET " + G + "?statistics=true&statistics=true", allow.QueryNotAllowed},
 			// git is off
 			{"GET /g/r.git/info/refs?service=git-upload-pack", allow.GroupOff}, {"GET /g/r/info/refs?service=git-upload-pack", allow.GroupOff},
 			{"GET /g/r.git/HEAD", allow.GroupOff}, {"GET /g/r.GIT/objects/info/packs", allow.GroupOff}, {"POST /g/r/git-upload-pack", allow.GroupOff}, {"GET /r.git/info/refs", allow.GroupOff},
@@ -40,9 +42,18 @@ func TestObserve(t *testing.T) {
 			{"POST /api/graphql", allow.GroupOff}, {"GET /api/GraphQL", allow.GroupOff},
 			// pushes
 			{"POST /g/r.git/git-receive-pack", allow.PushNotAllowed}, {"POST /g/r/GIT-receive-pack", allow.PushNotAllowed}, {"GET /g/r/info/refs?service=git-receive-pack", allow.PushNotAllowed},
-			{"GET /g/r/info/refs?SERVICE=GIT-RECEIVE-PACK", allow.PushNotAllowed}, {"POST /g/r.git/info/lfs/objects/batch", allow.PushNotAllowed}, {"PUT /g/r.git/gitlab-lfs/objects/a/5", allow.PushNotAllowed},
+			{"GET /g/r/info/refs?SERVICE=GIT-RECEIVE-PACK", allow.PushNotAllowed}, {"POST /g/r.git/info/lfs/objects/batch", allow.GroupOff}, {"PUT /g/r.git/gitlab-lfs/objects/a/5", allow.GroupOff},
 			{"POST " + G + "/repository/commits", allow.PushNotAllowed}, {"PUT " + G + "/repository/files/a.tf", allow.PushNotAllowed}, {"DELETE " + G + "/repository/branches/main", allow.PushNotAllowed},
 			{"PUT " + G + "/merge_requests/5/merge", allow.PushNotAllowed}, {"PUT /api/V4/projects/42/merge_requests/5/Merge", allow.PushNotAllowed},
+		}},
+		{"gitlab", []string{"git"}, "/x", nil, []denied{
+			// read is off: whatever reads belongs there
+			{"GET " + G + "/hooks", allow.GroupOff}, {"GET " + G + "/repository/tree", allow.GroupOff}, {"GET /", allow.GroupOff}, {"OPTIONS " + G, allow.GroupOff},
+			{"POST /g/r.git/info/lfs/objects/batch", allow.PushNotAllowed},
+		}},
+		{"gitlab", []string{"read", "graphql", "archive"}, "/x", []denied{{"GET " + G + "/hooks", allow.NoRule}}, []denied{
+			{"POST /api/graphql", allow.PushNotAllowed}, {"GET /api/graphql?query=mutation%7Ba%7D", allow.NoRule}, {"GET /-/GraphQL-explorer", allow.NoRule},
+			{"GET " + G + "/merge_requests/5/discussions", allow.GroupOff}, {"GET " + G + "/deployments/5", allow.GroupOff},
 		}},
 		{"gitlab", []string{"read"}, "/x", []denied{{"GET " + G + "/hooks", allow.NoRule}}, []denied{
 			{"POST " + G + "/merge_requests/5/notes", allow.GroupOff}, {"GET " + G + "/merge_requests/5/notes", allow.GroupOff}, {"DELETE " + G + "/merge_requests/5/notes/7", allow.GroupOff},
@@ -53,12 +64,13 @@ func TestObserve(t *testing.T) {
 			{"GET " + R + "/hooks", allow.NoRule}, {"GET " + R + "/contents/a.tf", allow.NoRule}, {"GET " + R + "/commits/abc?path=x", allow.QueryNotAllowed},
 		}, []denied{
 			{"PUT " + R + "/contents/a.tf", allow.PushNotAllowed}, {"POST " + R + "/git/refs", allow.PushNotAllowed}, {"PATCH /repos/acme/infra/git/refs/heads/main", allow.PushNotAllowed},
-			{"PUT " + R + "/pulls/5/merge", allow.PushNotAllowed}, {"POST " + R + "/merges", allow.PushNotAllowed},
+			{"PUT /api/v3/repositories/42/contents/x", allow.PushNotAllowed}, {"POST /api/v3/repositories/42/statuses/abc", allow.GroupOff}, {"GET /api/v3/repositories/42/issues/7/comments", allow.GroupOff},
+			{"POST /api/v3/graphql", allow.PushNotAllowed}, {"PUT " + R + "/pulls/5/merge", allow.PushNotAllowed}, {"POST " + R + "/merges", allow.PushNotAllowed},
 			{"GET " + R + "/zipball/main", allow.GroupOff}, {"GET /acme/infra/archive/main.zip", allow.GroupOff}, {"GET /_codeload/acme/infra/legacy.zip/main", allow.GroupOff},
 			{"POST /api/v3/app/installations/5/access_tokens/", allow.AmbiguousPath}, {"GET /api/v3/app/hook/config", allow.GroupOff}, {"POST /api/v3/app/installations/x/access_tokens", allow.GroupOff},
 			{"GET " + R + "/commits/abc?token=x", allow.QueryNotAllowed},
 		}},
-		{"bitbucket_datacenter", nil, "/x", []denied{{"GET " + B + "/webhooks", allow.NoRule}, {"DELETE " + B + "/pull-requests/1", allow.MethodNotAllowed}}, []denied{
+		{"bitbucket_datacenter", nil, "/x", []denied{{"GET " + B + "/webhooks", allow.NoRule}, {"OPTIONS " + B + "/pull-requests/1", allow.MethodNotAllowed}}, []denied{{"DELETE " + B + "/pull-requests/1", allow.PushNotAllowed},
 			{"PUT " + B + "/browse/a.tf", allow.PushNotAllowed}, {"POST " + B + "/pull-requests/1/merge", allow.PushNotAllowed}, {"POST " + B + "/branches", allow.PushNotAllowed},
 			{"GET " + B + "/webhooks?os_username=u&os_password=p", allow.QueryNotAllowed}, {"GET /scm/K/s.git/info/refs?service=git-upload-pack", allow.GroupOff}, {"GET /scm/K/s/info/refs", allow.GroupOff},
 		}},
@@ -122,18 +134,19 @@ func TestObserveBodies(t *testing.T) {
 	}
 	const G = "/api/v4/projects/g%2Fr"
 	for _, r := range []row{
-		{"POST " + G + "/hooks", jsonType, `{"url":"https://x.example","sudoku":1}`, allow.NoRule, ""},
-		{"POST " + G + "/hooks", formType, `url=a&events[]=1&events[]=2`, allow.NoRule, ""},
-		{"POST " + G + "/hooks", "", ``, allow.NoRule, ""},
-		{"POST " + G + "/hooks", jsonType, `{"url":"x","sudo":"root"}`, "", allow.FieldNotAllowed},
-		{"POST " + G + "/hooks", jsonType, `{"url":"x","private_token":"t"}`, "", allow.FieldNotAllowed},
-		{"POST " + G + "/hooks", formType, `url=a&%73udo=root`, "", allow.FieldNotAllowed},
-		{"POST " + G + "/hooks", formType, `_method=delete`, "", allow.FieldNotAllowed},
-		{"POST " + G + "/hooks", jsonType, `{"a":1,"a":2}`, "", allow.BadBody},
-		{"POST " + G + "/hooks", "application/octet-stream", `x`, "", allow.BadBody},
-		{"POST " + G + "/hooks", "application/xml", `<sudo>root</sudo>`, "", allow.BadBody},
-		{"POST " + G + "/hooks", "", `{"sudo":"root"}`, "", allow.BadBody},
-		{"POST " + G + "/hooks", jsonType, strings.Repeat(" ", allow.MaxBodyBytes) + "{}", "", allow.BodyTooLarge},
+		{"GET " + G + "/hooks", jsonType, `{"url":"https://x.example","sudoku":1}`, allow.NoRule, ""},
+		{"GET " + G + "/hooks", formType, `url=a&events[]=1&events[]=2`, allow.NoRule, ""},
+		{"GET " + G + "/hooks", "", ``, allow.NoRule, ""},
+		{"GET " + G + "/hooks", jsonType, `{"url":"x","sudo":"root"}`, "", allow.FieldNotAllowed},
+		{"GET " + G + "/hooks", jsonType, `{"url":"x","private_token":"t"}`, "", allow.FieldNotAllowed},
+		{"GET " + G + "/hooks", formType, `url=a&%73udo=root`, "", allow.FieldNotAllowed},
+		{"GET " + G + "/hooks", formType, `[sudo]=root`, "", allow.FieldNotAllowed},
+		{"GET " + G + "/hooks", formType, `_method=delete`, "", allow.FieldNotAllowed},
+		{"GET " + G + "/hooks", jsonType, `{"a":1,"a":2}`, "", allow.BadBody},
+		{"GET " + G + "/hooks", "application/octet-stream", `x`, "", allow.BadBody},
+		{"GET " + G + "/hooks", "application/xml", `<sudo>root</sudo>`, "", allow.BadBody},
+		{"GET " + G + "/hooks", "", `{"sudo":"root"}`, "", allow.BadBody},
+		{"GET " + G + "/hooks", jsonType, strings.Repeat(" ", allow.MaxBodyBytes) + "{}", "", allow.BodyTooLarge},
 		{"POST " + G + "/merge_requests/5/notes", jsonType, `{"body":"x"}`, "", ""},
 		{"POST " + G + "/merge_requests/5/notes", jsonType, `{"body":"x","other":1}`, allow.FieldNotAllowed, ""},
 		{"POST " + G + "/merge_requests/5/notes", jsonType, `{"body":"x","sudo":1}`, "", allow.FieldNotAllowed},

@@ -141,7 +141,11 @@ var dangerous = []struct{ name, hint string }{
 // dangerHint returns the hint for a parameter that some server reads as one of
 // the dangerous ones, "" for any other.
 func dangerHint(name string) string {
-	name, _, _ = strings.Cut(strings.ToLower(strings.TrimSpace(name)), "[")
+	name = strings.TrimLeft(strings.ToLower(name), "[] \t") // as Rack does
+	if i := strings.IndexAny(name, "[]"); i >= 0 {
+		name = name[:i]
+	}
+	name = strings.TrimSpace(name)
 	i := slices.IndexFunc(dangerous, func(d struct{ name, hint string }) bool { return d.name == name })
 	if i < 0 {
 		return ""

@@ -14,7 +14,7 @@ const (
 	AmbiguousPath Reason = "ambiguous_path"  // servers differ in how they read it: dots, empty segments, backslash, ";", double encoding, encoded slash
 	BadQuery      Reason = "bad_query"       // a query that can't be read in one way only
 
-	PushNotAllowed Reason = "push_not_allowed" // a git push, which no setting lets through
+	PushNotAllowed Reason = "push_not_allowed" // a git push, or while observing a write that no rule allows; no setting lets them through
 	Blocked        Reason = "blocked"          // a block rule of the customer's matches
 
 	MethodNotAllowed Reason = "method_not_allowed" // a rule has this path, none of them this method

@@ -23,7 +23,6 @@ type ruleFile struct {
 	Credentials   []string `yaml:"credentials"`     // the same that carry credentials, beside Authorization
 	GitUser       string   `yaml:"git_user"`        // user name under which git takes a token as the password; "": git takes what the API takes
 	Lookup        *lookup  `yaml:"lookup"`          // the call that tells a project's path by its number
-	Pushes        []string `yaml:"pushes"`          // "METHOD /glob": calls that change a repository's contents, which observing never lets through
 	Kin           kin      `yaml:"kin"`             // group → globs of paths that belong to it though no rule has them
 	Paging        []string `yaml:"paging"`          // query keys of every rule that is paged
 	FieldsInQuery bool     `yaml:"fields_in_query"` // the vendor reads a body's fields from the query too

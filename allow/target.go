@@ -1,8 +1,11 @@
 package allow
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -140,21 +143,25 @@ func checkDecoded(raw, text string) fault {
 			return fault{AmbiguousPath, "the path has an encoded backslash in " + quote(raw)}
 		case c == '%' && i+2 < len(text) && isHex(text[i+1]) && isHex(text[i+2]):
 			return fault{AmbiguousPath, "the path is percent-encoded twice in " + quote(raw)}
+		case c == '%' && i+1 < len(text) && (text[i+1] == 'u' || text[i+1] == 'U'):
+			return fault{AmbiguousPath, "the path holds what some servers read as an escape of their own in " + quote(raw)}
 		}
 	}
 	switch {
 	case ascii:
 	case !printable(text):
 		return fault{BadEncoding, "the path has invalid UTF-8 or an unprintable character in " + quote(raw)}
-	case strings.ContainsAny(text, lookalikes):
+	case slices.ContainsFunc([]rune(text), lookalike):
 		return fault{AmbiguousPath, "the path has a character that some servers turn into a dot or slash in " + quote(raw)}
 	}
 	return fault{}
 }
 
-// lookalikes are characters that best-fit mapping or NFKC turns into ".", "/",
-// "\", ";" or "%".
-const lookalikes = "․‥…⁄∕⧵﹒﹔﹨﹪．／；＼％"
+// lookalike tells characters that NFKC, or the best-fit mapping of some servers,
+// turns into one that means something in a path.
+func lookalike(r rune) bool {
+	return r >= utf8.RuneSelf && (strings.ContainsRune("⁄∕∖⧵", r) || strings.ContainsAny(norm.NFKC.String(string(r)), `./\;%?#`))
+}
 
 // isDots reports whether a path part is "." or "..", or becomes it on servers
 // that strip dots and spaces from its end.

@@ -32,8 +32,13 @@ type templateSegment struct {
 	suffix string // fixed end of the parameter's segment
 }
 
-// maxParams bounds the parameters of one template.
-const maxParams = 8
+const (
+	// maxParams bounds the parameters of one template.
+	maxParams = 8
+	// maxRest bounds those of them that span segments: each multiplies the ways
+	// in which a path could be divided among them.
+	maxRest = 2
+)
 
 func parseTemplate(r *rule) ([]*variant, error) {
 	var variants []*variant
@@ -42,7 +47,7 @@ func parseTemplate(r *rule) ([]*variant, error) {
 			return nil, fmt.Errorf("path is %s; it must begin with a slash", quote(r.Path))
 		}
 		v := &variant{rule: r}
-		params := 0
+		params, rest := 0, 0
 		for part := range strings.SplitSeq(path[1:], "/") {
 			seg, err := parseTemplateSegment(part)
 			if err != nil {
@@ -51,7 +56,13 @@ func parseTemplate(r *rule) ([]*variant, error) {
 			if seg.kind != nil {
 				params++
 			}
+			if seg.rest {
+				rest++
+			}
 			v.segs = append(v.segs, seg)
+		}
+		if rest > maxRest {
+			return nil, fmt.Errorf("path is %s: more than %d of its parameters span segments", quote(r.Path), maxRest)
 		}
 		if params > maxParams || len(v.segs) > MaxSegments {
 			return nil, fmt.Errorf("path is %s: it has more than %d parameters or %d segments", quote(r.Path), maxParams, MaxSegments)

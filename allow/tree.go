@@ -203,6 +203,45 @@ func (m *matcher) project() string {
 	return project
 }
 
+// spellings returns the paths that the found rule has for the same call besides
+// the one that came: "/rest/api/latest" beside "/rest/api/1.0". A block of one
+// must block all.
+func (m *matcher) spellings() []foldedPath {
+	var params []templateSegment
+	for _, seg := range m.found.segs {
+		if seg.kind != nil {
+			params = append(params, seg)
+		}
+	}
+	var all []foldedPath
+	for _, v := range m.found.rule.variants {
+		if v == m.found {
+			continue
+		}
+		var segs []segment
+		n := 0
+		for _, seg := range v.segs {
+			switch {
+			case seg.kind == nil:
+				segs = append(segs, segment{text: seg.text})
+				continue
+			case n == len(params):
+				// It has a part that the request lacks, so it's no spelling of this call.
+			case seg.rest:
+				segs = append(segs, m.segs[m.spans[n].from:m.spans[n].to]...)
+			default:
+				value := m.param(n, &params[n]) + seg.suffix
+				segs = append(segs, segment{text: value, slash: strings.Contains(value, "/")})
+			}
+			n++
+		}
+		if n == len(params) {
+			all = append(all, foldPath(segs))
+		}
+	}
+	return all
+}
+
 // path rebuilds the escaped path from the template and what was matched.
 func (m *matcher) path() string {
 	var buf [512]byte

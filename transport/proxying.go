@@ -81,7 +81,8 @@ func hasPrefixFold(s, prefix string) bool {
 // CleanAnswer takes off a VCS's answer, or its trailers, what would act on the
 // host that the caller sees, which is the gateway's, and what only we may set.
 func CleanAnswer(h http.Header) {
-	for _, name := range []string{"Set-Cookie", "Set-Cookie2", "Alt-Svc", "Strict-Transport-Security", "Clear-Site-Data"} {
+	for _, name := range []string{"Set-Cookie", "Set-Cookie2", "Alt-Svc", "Strict-Transport-Security", "Clear-Site-Data",
+		"Refresh", "X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Charset", "X-Sendfile", "X-Lighttpd-Send-File", "X-Reproxy-Url"} {
 		delete(h, name)
 	}
 	DropOurs(h)
