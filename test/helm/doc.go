@@ -4,6 +4,7 @@
 //
 // The chart is rendered by the real helm command, which go.mod declares as a
 // tool (go tool helm), and read back with Kubernetes' own types, unknown fields
-// refused. No cluster, no Docker engine and no network is needed once the
+// refused; the agent itself, built from this checkout, reads the rules that come
+// out. No cluster, no Docker engine and no network is needed once the
 // modules are in the cache.
 package helm
