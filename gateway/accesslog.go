@@ -11,16 +11,17 @@ import (
 	"strings"
 	"time"
 
+	"vcsagent/gateway/store"
 	"vcsagent/metrics"
 	"vcsagent/transport"
 )
 
 // Outcomes of a request, for the log and vcs_gateway_requests_total.
 const (
-	outcomeServed    = "served"    // the VCS answered
-	outcomeDenied    = "denied"    // the agent's allowlist said no
+	outcomeServed    = store.OutcomeServed
+	outcomeDenied    = store.OutcomeDenied
 	outcomeVCSError  = "vcs_error" // the agent got no usable answer from the VCS
-	outcomeRefused   = "refused"   // the gateway said no: key, pool, path
+	outcomeRefused   = store.OutcomeRefused
 	outcomeNoAgent   = "no_agent"  // no agent is connected, or it went away
 	outcomeBusy      = "busy"      // no stream became free in time
 	outcomeCancelled = "cancelled" // the caller went away before the answer's end

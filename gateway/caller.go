@@ -137,7 +137,7 @@ func (h *callers) admit(c *call, r *http.Request) *refusal {
 	secret := callerKey(r, c.route.form)
 	key, err := h.store.key(r.Context(), secret)
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExpired):
 		return unauthenticated(c.route.form, secret != "")
 	case err != nil:
 		c.failure = err

@@ -353,16 +353,16 @@ func (g *Gateway) authenticate(ctx context.Context, h transport.Hello) error {
 	if g.draining.Load() {
 		return &transport.Refusal{Code: transport.RefusedDraining, Sentence: "this gateway is shutting down"}
 	}
-	p, err := g.store.PoolByTokenKey(ctx, h.PoolID, store.HashOf(h.Key.Reveal()))
+	p, _, err := g.store.PoolByTokenKey(ctx, h.PoolID, store.HashOf(h.Key.Reveal()))
 	switch {
 	case err == nil:
 		if g.router.pool(p.ID, p.Name).size() >= maxSessions {
 			return &transport.Refusal{Code: transport.RefusedLimit, RetryAfter: time.Minute,
 				Sentence: fmt.Sprintf("the pool has %d sessions, as many as one may have", maxSessions)}
 		}
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrWrongKey):
-		// One sentence for both: which pools exist is nobody's business.
-		return &transport.Refusal{Code: transport.RefusedUnauthorized, Sentence: "the token is for a pool that doesn't exist (any more), or its key was replaced: get a new token from the gateway's operator"}
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrExpired):
+		// One sentence for all: which pools exist is nobody's business.
+		return &transport.Refusal{Code: transport.RefusedUnauthorized, Sentence: "the token is for a pool that doesn't exist (any more), or its key was replaced or has expired: get a new token from the gateway's operator"}
 	}
 	return err
 }

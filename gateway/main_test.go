@@ -101,7 +101,7 @@ func (f *fixture) run(t *testing.T) {
 
 func (f *fixture) addPool(t *testing.T, name, key string) store.Pool {
 	t.Helper()
-	p, err := f.Store().CreatePool(t.Context(), name, "", store.HashOf(key))
+	p, err := f.Store().CreatePool(t.Context(), store.Actor{}, store.NewPool{Name: name, TokenKey: store.HashOf(key)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func (f *fixture) addPool(t *testing.T, name, key string) store.Pool {
 
 func (f *fixture) addKey(t *testing.T, name, key string, pools ...string) {
 	t.Helper()
-	if _, err := f.Store().CreateKey(t.Context(), name, false, pools, store.HashOf(key)); err != nil {
+	if _, err := f.Store().CreateKey(t.Context(), store.Actor{}, store.NewKey{Name: name, Pools: pools, Hash: store.HashOf(key)}); err != nil {
 		t.Fatal(err)
 	}
 }

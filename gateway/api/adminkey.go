@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"vcsagent/gateway/store"
 	"vcsagent/transport"
@@ -21,7 +22,7 @@ import (
 const AdminKeyFile = "admin-key"
 
 const (
-	// firstAdmin is the first admin key's name.
+	// firstAdmin is the first admin key's name, unless an expired key has it.
 	firstAdmin = "admin"
 	// Prefixes tell people, and scanners for leaked secrets, what they found.
 	keyPrefix      = "vcsgw_"
@@ -38,7 +39,8 @@ func newSecret(prefix string) transport.Secret {
 	return transport.Secret(prefix + base64.RawURLEncoding.EncodeToString(b))
 }
 
-// EnsureAdminKey makes an admin key when the store has none: it writes it to
+// EnsureAdminKey makes an admin key when the store has none that is still of
+// use: it writes it to
 // [AdminKeyFile] in dir (mode 0600, replacing what is left of an earlier
 // database) and stores its hash. created says that it did. When the store has an
 // admin key the file is left alone, and may have been moved elsewhere.
@@ -47,8 +49,12 @@ func EnsureAdminKey(ctx context.Context, st *store.Store, dir string) (created b
 	if err != nil {
 		return false, err
 	}
-	if slices.ContainsFunc(keys, func(k store.Key) bool { return k.Admin }) {
+	if slices.ContainsFunc(keys, func(k store.Key) bool { return k.Admin && !k.Expired(time.Now()) }) {
 		return false, nil
+	}
+	name := firstAdmin
+	for n := 2; slices.ContainsFunc(keys, func(k store.Key) bool { return k.Name == name }); n++ {
+		name = fmt.Sprintf("%s-%d", firstAdmin, n)
 	}
 	secret := newSecret(keyPrefix)
 	// The file first: should the process be killed in between, the next start
@@ -57,7 +63,7 @@ func EnsureAdminKey(ctx context.Context, st *store.Store, dir string) (created b
 	if err := store.WriteFile(path, []byte(secret.Reveal()+"\n"), 0o600); err != nil {
 		return false, fmt.Errorf("write the admin key: %w", err)
 	}
-	if _, err := st.CreateKey(ctx, firstAdmin, true, nil, store.HashOf(secret.Reveal())); err != nil {
+	if _, err := st.CreateKey(ctx, store.Actor{}, store.NewKey{Name: name, Admin: true, Hash: store.HashOf(secret.Reveal())}); err != nil {
 		return false, fmt.Errorf("store the admin key: %w", err)
 	}
 	return true, nil

@@ -153,6 +153,8 @@ func (s *server) authenticate(r *http.Request) (store.Key, error) {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return store.Key{}, refuse(http.StatusUnauthorized, codeUnauthenticated, "The key is not one of this gateway's.")
+	case errors.Is(err, store.ErrExpired):
+		return store.Key{}, refuse(http.StatusUnauthorized, codeUnauthenticated, sentence(err))
 	case err != nil:
 		return store.Key{}, err
 	case !key.Admin:
@@ -160,6 +162,11 @@ func (s *server) authenticate(r *http.Request) (store.Key, error) {
 			"The key "+key.Name+" is for calling pools: the API needs an admin key.")
 	}
 	return key, nil
+}
+
+// actor is who sent the request, for the audit log.
+func actor(r *http.Request, by store.Key) store.Actor {
+	return store.Actor{KeyID: by.ID, KeyName: by.Name, Remote: r.RemoteAddr}
 }
 
 func (s *server) showVersion(http.ResponseWriter, *http.Request, store.Key) (answer, error) {

@@ -234,7 +234,7 @@ func TestCreatePoolAnswersATokenThatWorks(t *testing.T) {
 	if key := token.Key.Reveal(); !strings.HasPrefix(key, "vcspool_") || len(key) != len("vcspool_")+43 {
 		t.Error("the token's key is not 32 bytes in base64url behind its prefix")
 	}
-	pool, err := f.store.PoolByTokenKey(t.Context(), token.PoolID, store.HashOf(token.Key.Reveal()))
+	pool, _, err := f.store.PoolByTokenKey(t.Context(), token.PoolID, store.HashOf(token.Key.Reveal()))
 	if err != nil || pool.Name != "bitbucket" || pool.Description != "d" {
 		t.Errorf("pool of the token = %+v, %v", pool, err)
 	}

@@ -48,7 +48,7 @@ func (s *server) createKey(w http.ResponseWriter, r *http.Request, by store.Key)
 		return answer{}, err
 	}
 	secret := newSecret(keyPrefix)
-	key, err := s.cfg.Store.CreateKey(r.Context(), name, admin, pools, store.HashOf(secret.Reveal()))
+	key, err := s.cfg.Store.CreateKey(r.Context(), actor(r, by), store.NewKey{Name: name, Admin: admin, Pools: pools, Hash: store.HashOf(secret.Reveal())})
 	if errors.Is(err, store.ErrNotFound) { // the path was found: it's the body that is wrong
 		return answer{}, refuse(http.StatusUnprocessableEntity, codeUnknownPool, sentence(err))
 	}

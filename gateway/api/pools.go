@@ -49,7 +49,7 @@ func (s *server) createPool(w http.ResponseWriter, r *http.Request, by store.Key
 		return answer{}, err
 	}
 	key := newSecret(tokenKeyPrefix)
-	pool, err := s.cfg.Store.CreatePool(r.Context(), name, description, store.HashOf(key.Reveal()))
+	pool, err := s.cfg.Store.CreatePool(r.Context(), actor(r, by), store.NewPool{Name: name, Description: description, TokenKey: store.HashOf(key.Reveal())})
 	if err != nil {
 		return answer{}, err
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"regexp"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,6 +14,8 @@ const (
 	MaxDescriptionBytes = 1000
 	// MaxKeyPools is the most pools one key may be limited to.
 	MaxKeyPools = 256
+	// maxID bounds an ID to look for: a ULID has 26.
+	maxID = 64
 )
 
 var (
@@ -25,39 +28,64 @@ var (
 // InvalidError says that a value can't be stored, and what could be. It is the
 // caller's mistake.
 type InvalidError struct {
-	Field   string // what was wrong: "name", "description" or "pools"
+	Field   string // what was wrong, as the API names it: "name", "pools", "queue_wait"
 	Problem string // the rest of the sentence, with the value and what is allowed
 }
 
 // Error returns the sentence.
 func (e *InvalidError) Error() string { return e.Problem }
 
-func checkPool(name, description string) error {
+func checkPool(p Pool) error {
 	switch {
-	case !poolName.MatchString(name):
+	case !poolName.MatchString(p.Name):
 		return &InvalidError{"name", fmt.Sprintf("the pool name %s is not allowed: "+
-			"use 1 to 63 of a-z, 0-9 and -, with a letter or digit first and last", quote(name))}
-	case len(description) > MaxDescriptionBytes:
+			"use 1 to 63 of a-z, 0-9 and -, with a letter or digit first and last", quote(p.Name))}
+	case len(p.Description) > MaxDescriptionBytes:
 		return &InvalidError{"description", fmt.Sprintf("the description is %d bytes long: at most %d are allowed",
-			len(description), MaxDescriptionBytes)}
-	case !isText(description):
+			len(p.Description), MaxDescriptionBytes)}
+	case !isText(p.Description):
 		return &InvalidError{"description", "the description contains control characters or is not UTF-8: " +
 			"use printable text, with line breaks if need be"}
+	}
+	// The first that's wrong is told; errors.Join would hide its field.
+	for _, err := range []error{checkLimits(p.Limits), checkParallelism(p.MaxParallelism), checkNetworks(p.Networks)} {
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func checkKey(name string, admin bool, pools []string) error {
-	switch {
-	case !keyName.MatchString(name):
+func checkKeyName(name string) error {
+	if !keyName.MatchString(name) {
 		return &InvalidError{"name", fmt.Sprintf("the key name %s is not allowed: "+
 			"use 1 to 63 of A-Z, a-z, 0-9, '.', '_' and -, with a letter or digit first", quote(name))}
+	}
+	return nil
+}
+
+func checkKeyPools(admin bool, pools []string) error {
+	switch {
 	case len(pools) > MaxKeyPools:
 		return &InvalidError{"pools", fmt.Sprintf("the key names %d pools: at most %d are allowed", len(pools), MaxKeyPools)}
 	case len(pools) == 0 && !admin:
 		return &InvalidError{"pools", "the key names no pool: name at least one that it may call"}
 	}
 	return nil
+}
+
+// checkExpiry returns the time as it is stored: zero, which is never, or after
+// now, in microseconds.
+func checkExpiry(t, now time.Time) (time.Time, error) {
+	if t.IsZero() {
+		return t, nil
+	}
+	t = t.UTC().Truncate(time.Microsecond)
+	if !t.After(now) || t.Year() > 9999 { // the last year that JSON's times have
+		return time.Time{}, &InvalidError{"expires", fmt.Sprintf("a key can't expire at %s: "+
+			"give a time that is still to come, or none for a key that never does", t.Format(time.RFC3339))}
+	}
+	return t, nil
 }
 
 func isText(s string) bool {

@@ -3,32 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"path/filepath"
-	"strconv"
+	"regexp"
 	"time"
-
-	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-)
-
-// FileName is the database's name in the gateway's data folder.
-const FileName = "gateway.db"
-
-const (
-	// busyTimeout is how long a statement waits for another process's lock on
-	// the file (a backup, say) before it fails.
-	busyTimeout = 5 * time.Second
-	// readConns bounds the reads that run at the same time; more wait. SQLite
-	// reads from memory-mapped log and page cache, so a few keep two cores busy.
-	readConns = 4
-	// cacheKiB is each connection's page cache. The tables are small and hot
-	// pages stay in the kernel's cache anyway; SQLite's own default is 2 MiB.
-	cacheKiB = 512
 )
 
 // Errors that callers branch on with errors.Is. They come wrapped in sentences
@@ -38,126 +16,77 @@ var (
 	ErrExists   = errors.New("already exists")
 	// ErrWrongKey says that the pool exists and the key isn't one of its.
 	ErrWrongKey = errors.New("the key is not one of the pool's token keys")
+	// ErrExpired says that the key was the right one until it expired.
+	ErrExpired = errors.New("has expired")
+	// ErrLastAdmin says that nobody could use the admin API any more.
+	ErrLastAdmin = errors.New("is the last admin key that hasn't expired: make another one first")
 )
-
-//go:embed migrations/sqlite/*.sql
-var migrations embed.FS
 
 // Store is an open database.
 type Store struct {
 	// SQLite has one writer at a time. A pool of one connection queues writers
 	// in this process fairly instead of letting them poll for the file's lock.
 	write *sql.DB
-	// Readers never wait for the writer (write-ahead log).
+	// Readers never wait for the writer.
 	read *sql.DB
+	// server says that the database is PostgreSQL, whose writers take turns.
+	server bool
 	// keyByHash runs for every request of a caller, so it is prepared once.
 	keyByHash *sql.Stmt
 }
 
-// Open opens the database at path, creating it (mode 0600) and its folder (mode
-// 0700) where they are missing, and brings its schema up to date. Gateways that
-// start at the same time on one folder take turns.
+// scheme is what tells a URL from a file's path.
+var scheme = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9+.-]*://`)
+
+// Open opens the database at location, brings its schema up to date, and
+// creates it if it's a file that is missing. Gateways that start at the same
+// time on one database take turns.
 //
-// It fails with a sentence when the file isn't a database or was written by a
-// newer version of this software.
-func Open(ctx context.Context, path string) (*Store, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	if err := createPrivate(path); err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
+// A location that starts with postgres:// or postgresql:// is PostgreSQL's URL
+// (version 13 or newer), which must exist and needs a server session per
+// connection: a pooler in between must not give a session to several clients by
+// turns. Any other is SQLite's file, which gets mode 0600, in a folder of mode
+// 0700.
+//
+// It fails with a sentence when the file isn't a database, the server can't be
+// used, or a newer version of this software wrote it. No error has the URL's
+// password in it.
+func Open(ctx context.Context, location string) (*Store, error) {
 	s := &Store{}
-	if err := s.open(ctx, path); err != nil {
-		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, err), s.Close())
+	var name string
+	var err error
+	switch given := scheme.FindString(location); given {
+	case "postgres://", "postgresql://":
+		name, err = s.openPostgres(ctx, location)
+	case "":
+		name, err = s.openSQLite(ctx, location)
+	default:
+		name, err = given+"…", errors.New("a database of this kind is not supported: "+
+			"give a file's path, or "+postgresForm)
+	}
+	if err == nil {
+		err = s.prepare(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", name, err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string) error {
-	var err error
-	// synchronous=FULL: a commit returns after fsync of the log.
-	s.write, err = connect(path, 1, url.Values{
-		"_journal_mode": {"WAL"},
-		"_synchronous":  {"FULL"},
-		"_foreign_keys": {"1"},
-		"_txlock":       {"immediate"},
-	})
-	if err != nil {
-		return err
-	}
-	unlock, err := lockFolder(ctx, filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	err = migrate(ctx, s.write, migrations)
-	unlock()
-	if err != nil {
-		return err
-	}
-	s.read, err = connect(path, readConns, url.Values{"_query_only": {"1"}})
-	if err != nil {
-		return err
-	}
+func (s *Store) prepare(ctx context.Context) (err error) {
 	s.keyByHash, err = s.read.PrepareContext(ctx, selectKeys+" WHERE k.key_hash = $1 ORDER BY kp.pool_id")
 	return err
 }
 
-// connect makes a pool of at most conns connections to the file. It opens none
-// yet.
-func connect(path string, conns int, params url.Values) (*sql.DB, error) {
-	params.Set("_busy_timeout", strconv.FormatInt(busyTimeout.Milliseconds(), 10))
-	params.Set("_dqs", "0") // a misspelt column is an error, not a string
-	params.Set("_defensive", "1")
-	params.Add("_pragma", fmt.Sprintf("cache_size(-%d)", cacheKiB))
-	// The URI form, escaped: a folder's name may contain '?' or '%'.
-	dsn := url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}
-	connector, err := sqlite.NewConnector(dsn.String())
-	if err != nil {
-		return nil, err
-	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(conns)
-	db.SetMaxIdleConns(conns)
-	return db, nil
-}
-
-// migrate applies what is missing of the migrations, each in a transaction of
-// its own. The caller sees to it that no other process does the same.
-func migrate(ctx context.Context, db *sql.DB, files fs.FS) error {
-	sqliteFiles, err := fs.Sub(files, "migrations/sqlite")
-	if err != nil {
-		return err
-	}
-	// The provider is not closed: that would close db.
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, sqliteFiles, goose.WithDisableGlobalRegistry(true))
-	if err != nil {
-		return err
-	}
-	current, known, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("read the schema's version: %w", err)
-	}
-	if current > known {
-		return fmt.Errorf("its schema has version %d and this software knows versions up to %d: "+
-			"start the version that wrote it, or a newer one", current, known)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("update the schema from version %d to %d: %w", current, known, err)
-	}
-	return nil
-}
-
-// Close waits for calls that are under way and closes the file. The store must
-// not be used after it.
+// Close waits for calls that are under way and closes the database. The store
+// must not be used after it.
 func (s *Store) Close() error {
 	var errs []error
 	if s.keyByHash != nil {
 		errs = append(errs, s.keyByHash.Close())
 	}
-	// The writer last: the last connection to close folds the log into the file,
-	// and a reader can't write.
+	// The writer last: SQLite's last connection to close folds the log into the
+	// file, and a reader can't write.
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -166,13 +95,30 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// inTx runs f in a write transaction and commits it when f returns nil.
-func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
+// turn is what PostgreSQL's writers take, so that what a transaction has read
+// still holds when it writes, and numbers become visible in their order. SQLite
+// has one turn for all. The numbers are advisory locks of the database's.
+type turn int64
+
+const (
+	turnToMigrate turn = 0x766373_01 + iota
+	turnToChange       // pools, keys, audit log
+	turnToLog          // requests: they hold up no change
+)
+
+// inTx runs f in a write transaction, when it's its turn, and commits it when f
+// returns nil.
+func (s *Store) inTx(ctx context.Context, t turn, f func(*sql.Tx) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() // no-op after Commit
+	if s.server {
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(t)); err != nil {
+			return err
+		}
+	}
 	if err := f(tx); err != nil {
 		return err
 	}
@@ -182,7 +128,12 @@ func (s *Store) inTx(ctx context.Context, f func(*sql.Tx) error) error {
 // failed adds the operation to an error of the database's. One that callers
 // branch on is a sentence already.
 func failed(operation string, err error) error {
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrExists) {
+	for _, sentence := range []error{ErrNotFound, ErrExists, ErrWrongKey, ErrExpired, ErrLastAdmin} {
+		if errors.Is(err, sentence) {
+			return err
+		}
+	}
+	if _, ok := errors.AsType[*InvalidError](err); ok {
 		return err
 	}
 	return fmt.Errorf("%s: %w", operation, err)
@@ -190,3 +141,60 @@ func failed(operation string, err error) error {
 
 // now is the time to store: what's read back equals it.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// micros is how a time is stored; the zero time, which is none, is 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// fromMicros is the time that micros stored.
+func fromMicros(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
+}
+
+// rowsOf runs a query and reads its rows with scan.
+func rowsOf[T any](ctx context.Context, db *sql.DB, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// row is *sql.Row or *sql.Rows.
+type row interface{ Scan(dest ...any) error }
+
+// execOne runs a statement and says whether it changed a row.
+func execOne(ctx context.Context, tx *sql.Tx, query string, args ...any) (bool, error) {
+	res, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// insertNew runs an INSERT … ON CONFLICT DO NOTHING. The error wraps ErrExists
+// when there was a conflict; what names the thing.
+func insertNew(ctx context.Context, tx *sql.Tx, what, query string, args ...any) error {
+	inserted, err := execOne(ctx, tx, query, args...)
+	if err == nil && !inserted {
+		err = fmt.Errorf("%s %w", what, ErrExists)
+	}
+	return err
+}

@@ -2,158 +2,123 @@ package store_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pressly/goose/v3"
+
 	"vcsagent/gateway/store"
 )
 
-// open opens the store in dir and closes it with the test.
-func open(t *testing.T, dir string) *store.Store {
-	t.Helper()
-	st, err := store.Open(t.Context(), filepath.Join(dir, store.FileName))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { st.Close() })
-	return st
-}
-
-func TestOpenMakesPrivateFiles(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "made", "by open")
-	st := open(t, dir)
-	if _, err := st.CreatePool(t.Context(), "gitlab", "", store.HashOf("k")); err != nil {
-		t.Fatal(err)
-	}
-	if got := mode(t, dir); got != 0o700 {
-		t.Errorf("folder has mode %04o, want 0700", got)
-	}
-	// The log and its index hold the same data as the file.
-	for _, name := range []string{"gateway.db", "gateway.db-wal", "gateway.db-shm"} {
-		if got := mode(t, filepath.Join(dir, name)); got != 0o600 {
-			t.Errorf("%s has mode %04o, want 0600", name, got)
-		}
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(entries) != 3 {
-		t.Errorf("folder holds %v, want the database's three files alone", entries)
-	}
-}
-
-func TestOpenTightensAWideFile(t *testing.T) {
-	dir := t.TempDir()
-	st := open(t, dir)
-	if err := st.Close(); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, store.FileName)
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	open(t, dir)
-	if got := mode(t, path); got != 0o600 {
-		t.Errorf("file has mode %04o, want 0600", got)
-	}
-}
-
-func TestOpenWithSpecialCharactersInThePath(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "a?mode=memory&b#c%41 d")
-	open(t, dir)
-	if _, err := os.Stat(filepath.Join(dir, store.FileName)); err != nil {
-		t.Errorf("the database isn't where it was asked to be: %v", err)
-	}
-}
-
-func TestReopen(t *testing.T) {
-	dir := t.TempDir()
-	first := open(t, dir)
-	pool, err := first.CreatePool(t.Context(), "gitlab", "the one", store.HashOf("token key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := first.CreateKey(t.Context(), "backend", false, []string{"gitlab"}, store.HashOf("caller key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+func testReopen(t *testing.T, b backend) {
+	first, location := b.fresh(t)
+	pool := addPool(t, first, "gitlab")
+	key := addKey(t, first, store.NewKey{Name: "backend", Pools: []string{"gitlab"}})
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
 
-	second := open(t, dir)
-	if got, err := second.PoolByTokenKey(t.Context(), pool.ID, store.HashOf("token key")); err != nil || got != pool {
+	second := open(t, location)
+	if got, _, err := second.PoolByTokenKey(t.Context(), pool.ID, store.HashOf("token of gitlab")); err != nil || !reflect.DeepEqual(got, pool) {
 		t.Errorf("pool after reopening = %+v, %v; want %+v", got, err, pool)
 	}
-	got, err := second.KeyByHash(t.Context(), store.HashOf("caller key"))
-	if err != nil || fmt.Sprint(got) != fmt.Sprint(key) {
+	if got, err := second.KeyByHash(t.Context(), store.HashOf("secret of backend")); err != nil || !reflect.DeepEqual(got, key) {
 		t.Errorf("key after reopening = %+v, %v; want %+v", got, err, key)
 	}
 }
 
 // What a writer committed is on the disk before it returns: a second process
 // sees it while the first is still open, from the log.
-func TestCommittedIsVisibleToASecondStore(t *testing.T) {
-	dir := t.TempDir()
-	first, second := open(t, dir), open(t, dir)
-	if _, err := first.CreatePool(t.Context(), "gitlab", "", store.HashOf("k")); err != nil {
-		t.Fatal(err)
-	}
+func testCommittedIsVisibleToASecondStore(t *testing.T, b backend) {
+	first, location := b.fresh(t)
+	second := open(t, location)
+	addPool(t, first, "gitlab")
 	if _, err := second.PoolByName(t.Context(), "gitlab"); err != nil {
 		t.Error(err)
 	}
-	_, err := second.CreatePool(t.Context(), "gitlab", "", store.HashOf("k2"))
+	_, err := second.CreatePool(t.Context(), admin, store.NewPool{Name: "gitlab"})
 	if !errors.Is(err, store.ErrExists) {
 		t.Errorf("second pool of the name: %v, want ErrExists", err)
 	}
 }
 
-func TestOpenRefusesANewerSchema(t *testing.T) {
-	dir := t.TempDir()
-	st := open(t, dir)
+func testOpenRefusesANewerSchema(t *testing.T, b backend) {
+	st, location := b.fresh(t)
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(dir, store.FileName)
-	exec(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
+	b.exec(t, location, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, TRUE)")
 
-	_, err := store.Open(t.Context(), path)
+	_, err := store.Open(t.Context(), location)
 	if err == nil {
 		t.Fatal("opened a database with schema version 999")
 	}
-	for _, want := range []string{path, "version 999", "start the version that wrote it, or a newer one"} {
+	for _, want := range []string{"version 999", "start the version that wrote it, or a newer one"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q doesn't say %q", err, want)
 		}
 	}
+	b.exec(t, location, "DELETE FROM goose_db_version WHERE version_id = 999")
+	open(t, location)
 }
 
-func TestOpenRefusesWhatIsNoDatabase(t *testing.T) {
-	path := filepath.Join(t.TempDir(), store.FileName)
-	if err := os.WriteFile(path, []byte(strings.Repeat("not a database\n", 100)), 0o600); err != nil {
+// What the first version of this software stored is there after an update.
+func testOpenUpdatesTheFirstSchema(t *testing.T, b backend) {
+	location := b.location(t)
+	dialect, folder := goose.DialectSQLite3, "migrations/sqlite"
+	if b.server != nil {
+		dialect, folder = goose.DialectPostgres, "migrations/postgres"
+	}
+	p, err := goose.NewProvider(dialect, b.db(t, location), os.DirFS(folder), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := store.Open(t.Context(), path)
-	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "not a database") {
-		t.Errorf("error = %v, want one that names %s and says it's not a database", err, path)
+	if _, err := p.UpTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	b.exec(t, location, "INSERT INTO pools (id, name, description, created_at) VALUES ('POOL', 'gitlab', 'the one', 1700000000000000)")
+	b.exec(t, location, "INSERT INTO keys (id, name, admin, key_hash, created_at) VALUES ('KEY', 'backend', FALSE, $1, 5)", hash("secret"))
+	b.exec(t, location, "INSERT INTO key_pools VALUES ('KEY', 'POOL')")
+	for _, key := range []string{"one", "two"} {
+		b.exec(t, location, "INSERT INTO pool_token_keys (pool_id, key_hash, created_at) VALUES ('POOL', $1, 7)", hash(key))
+	}
+
+	st := open(t, location)
+	created := time.Unix(1_700_000_000, 0).UTC()
+	want := store.Pool{ID: "POOL", Name: "gitlab", Description: "the one", CreatedAt: created, UpdatedAt: created}
+	ids := map[string]bool{}
+	for _, key := range []string{"one", "two"} {
+		got, token, err := st.PoolByTokenKey(t.Context(), "POOL", store.HashOf(key))
+		if err != nil || !reflect.DeepEqual(got, want) || len(token.ID) != 26 || !token.ExpiresAt.IsZero() {
+			t.Errorf("by the key %s: %+v, %+v, %v", key, got, token, err)
+		}
+		ids[token.ID] = true
+	}
+	if len(ids) != 2 {
+		t.Errorf("the token keys' IDs are %v", ids)
+	}
+	if k, err := st.KeyByHash(t.Context(), store.HashOf("secret")); err != nil || fmt.Sprint(k.PoolIDs) != "[POOL]" || k.Limits != (store.Limits{}) {
+		t.Errorf("the key is %+v, %v", k, err)
 	}
 }
 
-func TestOpenAtTheSameTime(t *testing.T) {
-	path := filepath.Join(t.TempDir(), store.FileName)
+func hash(key string) []byte {
+	h := store.HashOf(key)
+	return h[:]
+}
+
+func testOpenAtTheSameTime(t *testing.T, b backend) {
+	location := b.location(t)
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			st, err := store.Open(t.Context(), path)
+			st, err := store.Open(t.Context(), location)
 			if err != nil {
 				t.Error(err)
 				return
@@ -166,36 +131,43 @@ func TestOpenAtTheSameTime(t *testing.T) {
 	wg.Wait()
 }
 
-func TestOpenStopsWithItsContext(t *testing.T) {
+func testOpenStopsWithItsContext(t *testing.T, b backend) {
 	ctx, cancel := context.WithCancel(t.Context())
+	location := b.location(t)
 	cancel()
-	_, err := store.Open(ctx, filepath.Join(t.TempDir(), store.FileName))
+	_, err := store.Open(ctx, location)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
 	}
 }
 
-func TestReadersAndWritersTogether(t *testing.T) {
-	st := open(t, t.TempDir())
+func testReadersAndWritersTogether(t *testing.T, b backend) {
+	st, _ := b.fresh(t)
 	const writers, each = 4, 10
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
 				name := fmt.Sprintf("pool-%d-%d", w, i)
-				pool, err := st.CreatePool(t.Context(), name, "", store.HashOf(name))
+				pool, err := st.CreatePool(t.Context(), admin, store.NewPool{Name: name, TokenKey: store.HashOf(name)})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if _, err := st.CreateKey(t.Context(), name, false, []string{pool.ID}, store.HashOf("key of "+name)); err != nil {
+				if _, err := st.CreateKey(t.Context(), admin, store.NewKey{Name: name, Pools: []string{pool.ID}, Hash: store.HashOf("key of " + name)}); err != nil {
 					t.Error(err)
 					return
 				}
-				if _, err := st.PoolByTokenKey(t.Context(), pool.ID, store.HashOf(name)); err != nil {
+				if err := st.AddRequests(t.Context(), []store.Request{{PoolID: pool.ID, At: time.Now()}}); err != nil {
+					t.Error(err)
+				}
+				if _, _, err := st.PoolByTokenKey(t.Context(), pool.ID, store.HashOf(name)); err != nil {
 					t.Errorf("what was just written can't be read: %v", err)
 				}
 				if _, err := st.KeyByHash(t.Context(), store.HashOf("key of "+name)); err != nil {
+					t.Errorf("what was just written can't be read: %v", err)
+				}
+				if r, err := st.Requests(t.Context(), store.RequestFilter{PoolID: pool.ID}); err != nil || len(r) != 1 {
 					t.Errorf("what was just written can't be read: %v", err)
 				}
 				if _, err := st.Pools(t.Context()); err != nil {
@@ -215,21 +187,19 @@ func TestReadersAndWritersTogether(t *testing.T) {
 	}
 }
 
-// Two processes take turns on the file. CreateKey reads before it writes, which
-// fails in SQLite when another has written in between, unless the transaction
-// says at once that it's going to write.
-func TestTwoStoresWriteTogether(t *testing.T) {
-	dir := t.TempDir()
-	stores := []*store.Store{open(t, dir), open(t, dir)}
-	if _, err := stores[0].CreatePool(t.Context(), "gitlab", "", store.HashOf("k")); err != nil {
-		t.Fatal(err)
-	}
+// Two processes take turns on the database. CreateKey reads before it writes,
+// which fails in SQLite when another has written in between, unless the
+// transaction says at once that it's going to write.
+func testTwoStoresWriteTogether(t *testing.T, b backend) {
+	first, location := b.fresh(t)
+	stores := []*store.Store{first, open(t, location)}
+	addPool(t, first, "gitlab")
 	var wg sync.WaitGroup
 	for n, st := range stores {
 		wg.Go(func() {
 			for i := range 50 {
 				name := fmt.Sprintf("key-%d-%d", n, i)
-				if _, err := st.CreateKey(t.Context(), name, false, []string{"gitlab"}, store.HashOf(name)); err != nil {
+				if _, err := st.CreateKey(t.Context(), admin, store.NewKey{Name: name, Pools: []string{"gitlab"}, Hash: store.HashOf(name)}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -239,13 +209,13 @@ func TestTwoStoresWriteTogether(t *testing.T) {
 }
 
 // Of many that want one name, one gets it.
-func TestOneNameManyWriters(t *testing.T) {
-	st := open(t, t.TempDir())
+func testOneNameManyWriters(t *testing.T, b backend) {
+	st, _ := b.fresh(t)
 	results := make(chan error)
 	const writers = 8
-	for i := range writers {
+	for range writers {
 		go func() {
-			_, err := st.CreatePool(t.Context(), "gitlab", "", store.HashOf(fmt.Sprint(i)))
+			_, err := st.CreatePool(t.Context(), admin, store.NewPool{Name: "gitlab"})
 			results <- err
 		}()
 	}
@@ -263,13 +233,10 @@ func TestOneNameManyWriters(t *testing.T) {
 	}
 }
 
-func TestTimesAreUTCAndKeptWhole(t *testing.T) {
-	st := open(t, t.TempDir())
+func testTimesAreUTCAndKeptWhole(t *testing.T, b backend) {
+	st, _ := b.fresh(t)
 	before := time.Now().Truncate(time.Microsecond)
-	made, err := st.CreatePool(t.Context(), "gitlab", "", store.HashOf("k"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	made := addPool(t, st, "gitlab")
 	read, err := st.PoolByName(t.Context(), "gitlab")
 	if err != nil {
 		t.Fatal(err)
@@ -279,27 +246,5 @@ func TestTimesAreUTCAndKeptWhole(t *testing.T) {
 	}
 	if read.CreatedAt.Location() != time.UTC || read.CreatedAt.Before(before) || read.CreatedAt.After(time.Now()) {
 		t.Errorf("created at %v, want now in UTC", read.CreatedAt)
-	}
-}
-
-func mode(t *testing.T, path string) fs.FileMode {
-	t.Helper()
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info.Mode().Perm()
-}
-
-// exec changes the database behind the store's back.
-func exec(t *testing.T, path, query string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), query); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -1,0 +1,20 @@
+package store
+
+import "time"
+
+// RequestsQuery is the query that Requests runs, on a server or on SQLite.
+func RequestsQuery(server bool, f RequestFilter, after time.Time) (string, []any) {
+	return (&Store{server: server}).requestsQuery(f, after)
+}
+
+// PruneQuery is what PruneRequests runs by age.
+func PruneQuery(server bool) string {
+	s := &Store{server: server}
+	return s.pruneQuery(s.byTime() + " < $1")
+}
+
+// PruneRows is how many requests one transaction removes.
+const PruneRows = pruneRows
+
+// ReadSession are the settings with which a server plans queries.
+var ReadSession = readSession
