@@ -109,6 +109,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		slog.String("instance", a.instance), slog.Int("parallelism", a.cfg.Parallelism), slog.Bool("own_credential", a.cfg.Credential != nil),
 	}, policyAttrs(policy, a.cfg.Policy)...)...)
 	a.warnOfObserving(policy)
+	if name := a.cfg.Credential.Unusual(a.cfg.Policy.Vendor); name != "" {
+		a.log.Warn("the VCS credential's header is not one in which this vendor takes credentials; is it misspelt?", "header", name, "usual", allow.CredentialHeaders(a.cfg.Policy.Vendor))
+	}
 	if a.token.CASHA256 != "" && a.cfg.GatewayCAFile != "" {
 		a.log.Warn("the token pins the gateway's CA, so gateway-ca-file is not used", "gateway_ca_file", a.cfg.GatewayCAFile)
 	}

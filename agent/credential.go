@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"vcsagent/allow"
 	"vcsagent/transport"
 )
 
@@ -40,6 +41,17 @@ func (c *Credential) Set(line transport.Secret) error {
 	}
 	c.now.Store(parsed)
 	return nil
+}
+
+// Unusual returns the name of the credential's header if the vendor takes
+// credentials in others, else "". A proxy before the VCS may want it so, but it
+// may also be misspelt, and then reach the VCS as one that it takes no notice of.
+func (c *Credential) Unusual(vendor string) string {
+	now := c.load()
+	if now == nil || slices.Contains(allow.CredentialHeaders(vendor), now.name) {
+		return ""
+	}
+	return now.name
 }
 
 // String implements fmt.Stringer.

@@ -48,7 +48,7 @@ func (h *handler) finish(c *call, r *http.Request, cut bool) {
 		attrs = append(attrs, slog.String("policy", mode))
 	}
 	if d.Observed != "" {
-		attrs = append(attrs, slog.String("observed", string(d.Observed)), slog.String("nearest_rule", c.nearest()))
+		attrs = append(attrs, slog.String("observed", string(d.Observed)), slog.String("detail", d.Detail), slog.String("nearest_rule", c.nearest()))
 	}
 	switch {
 	case c.code == codeDenied:

@@ -117,6 +117,7 @@ func policyAttrs(p *allow.Policy, o allow.Options) []slog.Attr {
 // showPolicy sets the metrics that tell which policy is in force.
 func (a *Agent) showPolicy(p *allow.Policy) {
 	a.metrics.PolicyRules.Set(float64(p.Rules()))
+	a.metrics.PolicyBlocks.Set(float64(len(p.Blocks())))
 	a.metrics.PolicyInfo.Reset() // the hash before this one
 	a.metrics.PolicyInfo.WithLabelValues(p.Vendor(), p.Hash()).Set(1)
 	a.metrics.PolicyObserve.Set(0)

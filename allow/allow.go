@@ -1,6 +1,7 @@
 package allow
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -121,7 +122,7 @@ func compile(file *ruleFile, groups []string, projects *regexp.Regexp, o Options
 		rules:    file.Rules,
 		byName:   make(map[string]*rule, len(file.Rules)),
 	}
-	for _, name := range append([]string{"Authorization"}, file.Credentials...) {
+	for _, name := range append([]string{"Authorization"}, file.Credentials...) { // as CredentialHeaders
 		p.headers[textproto.CanonicalMIMEHeaderKey(name)] = !o.Credential
 	}
 	if o.Rules != nil {
@@ -238,7 +239,7 @@ type Decision struct {
 	Project string // decoded and whole: "group/sub/repo", "owner/repo", "KEY/slug"; "" when the call has none
 
 	Reason  Reason // why it is denied; "" when it's allowed
-	Detail  string // a denial's sentence for caller and log: printable ASCII, bounded, no query or field value but a project's name
+	Detail  string // why it is denied, or would be (see Observed), as a sentence for caller and log: printable ASCII, bounded, no query or field value but a project's name
 	Nearest string // for a denial, the name of the nearest rule, or of the block; "" if there is none
 
 	// Lookup lists project numbers. The request is denied for no more than that
@@ -332,7 +333,9 @@ func (p *Policy) CheckKnowing(method, target string, projects map[string]string)
 		f = projectCheck.path(r, d.Project, &m)
 	}
 	if f.reason != "" {
-		return d.deny(f.reason, f.detail)
+		d = d.deny(f.reason, f.detail)
+		d.Nearest = cmp.Or(projectCheck.blockedBy, d.Nearest)
+		return d
 	}
 	if path, ok := projects[d.Project]; ok {
 		d.Project = path
@@ -343,7 +346,7 @@ func (p *Policy) CheckKnowing(method, target string, projects map[string]string)
 		return d
 	}
 	d.Allowed = true
-	d.Observed = observed
+	d.Observed, d.Detail = observed.reason, observed.detail
 	d.blocks = blocks
 	d.Path = m.path()
 	d.RawQuery = rawQuery
@@ -404,7 +407,7 @@ func (p *Policy) CheckBody(d Decision, header http.Header, body []byte) (Decisio
 		return d.deny(f.reason, f.detail), nil
 	}
 	if d.Observed == "" {
-		d.Observed = observed
+		d.Observed, d.Detail = observed.reason, observed.detail
 	}
 	if contentType != "" {
 		d.ContentType = contentType

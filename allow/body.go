@@ -25,23 +25,23 @@ const (
 
 // checkBody returns the body to send, its Content-Type ("" for the caller's),
 // and why a policy that didn't only observe would deny it.
-func (p *Policy) checkBody(r *rule, blocks []*block, header http.Header, body []byte) (checked []byte, contentType string, observed Reason, f fault) {
+func (p *Policy) checkBody(r *rule, blocks []*block, header http.Header, body []byte) (checked []byte, contentType string, observed, f fault) {
 	projects := p.newProjectCheck(r, nil, blocks)
 	mode := r.Body
 	switch {
 	case len(body) > MaxBodyBytes:
-		return nil, "", "", fault{BodyTooLarge, "the body is larger than 1 MiB, too large to inspect"}
+		return nil, "", observed, fault{BodyTooLarge, "the body is larger than 1 MiB, too large to inspect"}
 	case mode == bodyStream:
-		return body, "", "", fault{}
+		return body, "", observed, fault{}
 	case len(body) == 0 && mode != bodyGraphQL:
-		return nil, "", "", fault{}
+		return nil, "", observed, fault{}
 	case mode == bodyNone && p.mayObserve("", &projects):
-		mode, observed = bodyAny, BodyNotAllowed
+		mode, observed = bodyAny, fault{BodyNotAllowed, "the rule " + r.Name + " takes no body"}
 	case mode == bodyNone:
-		return nil, "", "", fault{BodyNotAllowed, "the rule " + r.Name + " takes no body"}
+		return nil, "", observed, fault{BodyNotAllowed, "the rule " + r.Name + " takes no body"}
 	}
 	if f := checkEncoding(header); f.reason != "" {
-		return nil, "", "", f
+		return nil, "", observed, f
 	}
 	types := r.BodyTypes
 	if mode == bodyAny {
@@ -49,7 +49,7 @@ func (p *Policy) checkBody(r *rule, blocks []*block, header http.Header, body []
 	}
 	mediaType, boundary, f := contentTypeOf(types, header)
 	if f.reason != "" {
-		return nil, "", "", f
+		return nil, "", observed, f
 	}
 	fields := fieldSet{p: p, r: r, any: mode == bodyAny, projects: &projects}
 	switch {
@@ -67,9 +67,9 @@ func (p *Policy) checkBody(r *rule, blocks []*block, header http.Header, body []
 		f = fault{ProjectUnknown, "the body names another project by its number, and allowed or blocked projects are set"}
 	}
 	if f.reason != "" {
-		return nil, "", "", f
+		return nil, "", observed, f
 	}
-	if fields.observed != "" {
+	if fields.observed.reason != "" {
 		observed = fields.observed
 	}
 	return body, mediaType, observed, fault{}
@@ -130,7 +130,7 @@ type fieldSet struct {
 	any      bool // whatever isn't dangerous
 	projects *projectCheck
 	seen     map[string]bool
-	observed Reason // why a policy that didn't only observe would deny it
+	observed fault // why a policy that didn't only observe would deny it
 }
 
 // add checks a top-level field.
@@ -140,7 +140,7 @@ func (s *fieldSet) add(name string) fault {
 		return fault{} // a list in a form has its key more than once
 	case slices.Contains(s.r.Fields, name):
 	case s.p.mayObserve(name, s.projects):
-		s.observed = FieldNotAllowed
+		s.observed = fault{FieldNotAllowed, s.r.describeUnknown("body field", name, true)}
 	default:
 		return fault{FieldNotAllowed, s.r.describeUnknown("body field", name, true)}
 	}

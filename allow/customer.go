@@ -48,16 +48,19 @@ func ParseRules(file string, data []byte) (*Rules, error) {
 		return nil, err
 	}
 	if root == nil {
-		return &Rules{file: file}, nil // comments alone: nothing is added
+		return nil, fmt.Errorf("%s: %s", file, noRules)
 	}
 	return RulesOf(file, root)
 }
+
+// noRules refuses what would silently take every rule and block away.
+const noRules = "there are no rules in it; a file that adds none holds {}"
 
 // RulesOf is [ParseRules] for rules that are a part of a larger file.
 func RulesOf(file string, n *yaml.Node) (*Rules, error) {
 	r := &Rules{file: file, groups: make(map[string]bool)}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
-		return r, nil
+		return nil, fmt.Errorf("%s: %s", place(file, n), noRules)
 	}
 	var errs []error
 	err := entries(file, "the rules", n, []string{"groups", "allow", "block", "projects", "redirects"}, func(key, value *yaml.Node) {
@@ -153,12 +156,16 @@ func (r *Rules) parseBlock(n *yaml.Node) error {
 	if b.Projects != "" {
 		// Servers differ in whether the case of letters matters; what is blocked
 		// must not depend on it.
-		if b.projects, err = compileProjects("projects", "(?i)"+b.Projects); err != nil {
+		if _, err = compileProjects("projects", b.Projects); err != nil {
+			bad("%v", err)
+		} else if b.projects, err = compileProjects("projects", "(?i)"+b.Projects); err != nil {
 			bad("%v", err)
 		}
 		b.Path = cmp.Or(b.Path, "/**")
 	}
-	if b.glob, err = parseGlob(b.Path); err != nil {
+	if b.Path == "" {
+		bad("it has neither a path nor projects")
+	} else if b.glob, err = parseGlob(b.Path); err != nil {
 		bad("%v", err)
 	}
 	r.block = append(r.block, b)

@@ -222,12 +222,16 @@ func TestCustomerRulesAreChecked(t *testing.T) {
 		{"allows: []", `the rules has the key "allows"; allowed are groups, allow, block, projects, redirects`},
 		{"allow: {}", "allow must be a list"},
 		{"- a", `rules.yaml, line 1: the rules must be a mapping`},
-		{"a: b: c", "rules.yaml: it is not YAML"},
+		{"a: b: c", "rules.yaml: it is not YAML near"},
 		{"groups: {}\n---\nx: 1", "rules.yaml, line 2: it must hold one YAML document"},
 		{"\nallow:\n  - {name: a b, purpose: P., methods: [GET], path: /x}", `rules.yaml, line 3: rule "a b": name must be`},
 		{"allow:\n  - {purpose: P., methods: [GET], path: /x}", `line 2: rule "": name must be`},
 		{"allow:\n  - {name: a, purpose: P., methods: [GET], path: /x, querry: [q]}", `rules.yaml, line 2: rule "a" has the key "querry"; allowed are name, purpose,`},
-		{"allow:\n  - {name: a, purpose: P., methods: GET, path: /x}", `rules.yaml, line 2: rule "a": `},
+		{"allow:\n  - {name: a, purpose: P., methods: GET, path: /x}", `rules.yaml, line 2: rule "a": line 2 has "GET" where a list, such as [GET] belongs`},
+		{"groups: {}\nallow:\n  - name: a\n    methods: [GET]\n   path: /x", "rules.yaml: it is not YAML near line"},
+		{"# nothing", "rules.yaml: there are no rules in it; a file that adds none holds {}"},
+		{"~", "rules.yaml, line 1: there are no rules in it"},
+		{"allow:\n  - {name: a, purpose: P., methods: [GET], path: /x, paged: 7}", `where true or false belongs`},
 		{"allow:\n  - {name: a, methods: [GET], path: /x}", `rules.yaml, line 2: rule "a": purpose is empty`},
 		{"allow:\n  - {name: a, purpose: P., group: reed, methods: [GET], path: /x}", `rule "a": group is "reed"`},
 		{"allow:\n  - {name: a, purpose: P., methods: [GET], path: x}", `rule "a": path is "x"; it must begin with a slash`},
@@ -252,7 +256,7 @@ func TestCustomerRulesAreChecked(t *testing.T) {
 		{"block:\n  - {name: b, path: /x/a**}", `has ** beside other characters`},
 		{"block:\n  - {name: b, methods: [FETCH], path: /x}", `method "FETCH" is not one of HEAD, GET,`},
 		{"block:\n  - {name: b, projects: 'a('}", `block "b": projects is`},
-		{"block:\n  - {name: b}", `block "b": path is ""`},
+		{"block:\n  - {name: b}", `block "b": it has neither a path nor projects`},
 		{"block:\n  - {path: /x}", `block "": name must be`},
 		{"projects: {gitlab.user.gett: a/b}", `rules.yaml, line 1: projects names the rule "gitlab.user.gett", which vendor gitlab doesn't have`},
 		{"projects: {gitlab.project.get: 'a('}", `line 1: rule "gitlab.project.get": projects is "a("`},
@@ -308,7 +312,7 @@ func TestHashHoldsCustomerRules(t *testing.T) {
 		o.Vendor, o.Rules = "gitlab", rulesOf(t, rules)
 		return policy(t, o).Hash()
 	}
-	base := hash("", allow.Options{})
+	base := hash("{}", allow.Options{})
 	if base != policy(t, allow.Options{Vendor: "gitlab"}).Hash() {
 		t.Error("empty rules change the hash")
 	}
@@ -319,8 +323,8 @@ func TestHashHoldsCustomerRules(t *testing.T) {
 		"block":      hash("block: [{name: a, path: /x}]", allow.Options{}),
 		"projects":   hash("projects: {gitlab.project.get: a/b}", allow.Options{}),
 		"redirects":  hash("redirects: [a.example]", allow.Options{}),
-		"observe":    hash("", allow.Options{Observe: true}),
-		"credential": hash("", allow.Options{Credential: true}),
+		"observe":    hash("{}", allow.Options{Observe: true}),
+		"credential": hash("{}", allow.Options{Credential: true}),
 	} {
 		if other, ok := seen[h]; ok {
 			t.Errorf("%s and %s have the same hash", name, other)

@@ -73,3 +73,13 @@ func connectionNamed(in http.Header) map[string]bool {
 	}
 	return named
 }
+
+// CredentialHeaders returns the request headers by which a vendor takes
+// credentials, Authorization first; nil for a vendor that has no rules.
+func CredentialHeaders(vendor string) []string {
+	file, err := loadVendor(vendor)
+	if err != nil {
+		return nil
+	}
+	return append([]string{"Authorization"}, file.Credentials...)
+}

@@ -122,7 +122,7 @@ func (o *observer) unmatched(d Decision, p *Policy, m *matcher, pairs []pair, of
 			return Decision{Reason: QueryNotAllowed, Nearest: d.Nearest, Detail: "the query key " + quote(pr.key) + " is never allowed; " + hint}
 		}
 	}
-	allowed := Decision{Allowed: true, Observed: d.Reason, Nearest: d.Nearest, Path: pathOf(m.segs), InspectBody: true}
+	allowed := Decision{Allowed: true, Observed: d.Reason, Detail: d.Detail, Nearest: d.Nearest, Path: pathOf(m.segs), InspectBody: true}
 	if len(pairs) > 0 {
 		allowed.RawQuery = encodePairs(pairs)
 	}

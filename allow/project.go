@@ -34,6 +34,8 @@ type projectCheck struct {
 	numbered bool              // the vendor tells a project's path by its number
 	known    map[string]string // number → path, as far as they were asked for
 	lookup   map[string]bool   // numbers that must be asked for
+
+	blockedBy string // the block that a project fell under
 }
 
 func (p *Policy) newProjectCheck(r *rule, known map[string]string, blocks []*block) projectCheck {
@@ -113,13 +115,15 @@ func (c *projectCheck) number(id string) fault {
 const maxIDDigits = 18
 
 func (c *projectCheck) name(project string) fault {
-	for _, re := range c.patterns {
+	for i, re := range c.patterns {
 		if re != nil && !re.MatchString(project) {
-			return fault{reason: ProjectNotAllowed, detail: "the project " + quote(project) + " is not among the allowed projects"}
+			whose := [...]string{"the allowed projects", "the projects that the rule is allowed for"}[i]
+			return fault{reason: ProjectNotAllowed, detail: "the project " + quote(project) + " is not among " + whose}
 		}
 	}
 	for _, b := range c.blocks {
 		if b.takesProject(project) {
+			c.blockedBy = b.Name
 			return fault{reason: Blocked, detail: blockedDetail(b)}
 		}
 	}
@@ -159,5 +163,9 @@ func (c *projectCheck) named(how, name, value string) fault {
 	case how == "path" && strings.Contains(value, "/") && isNames(strings.TrimPrefix(value, "~")):
 		return c.name(value)
 	}
-	return fault{reason: ProjectUnknown, detail: quote(name) + " names another project by something other than its path, and allowed or blocked projects are set"}
+	by := map[string]string{"id": "its number", "path": "its path"}[how]
+	if by == "" || how == "id" && !c.numbered {
+		return fault{reason: ProjectUnknown, detail: quote(name) + " names another project in a way that doesn't tell which, and allowed or blocked projects are set"}
+	}
+	return fault{reason: ProjectUnknown, detail: quote(name) + " doesn't name another project by " + by + ", and allowed or blocked projects are set"}
 }

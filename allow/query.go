@@ -56,35 +56,35 @@ func hasControl(s string) bool { return strings.IndexFunc(s, unicode.IsControl) 
 
 // checkQuery holds the pairs against the rule and returns the query to send.
 // observed is why a policy that didn't only observe would deny it.
-func (p *Policy) checkQuery(r *rule, pairs []pair, projects *projectCheck) (rawQuery string, observed Reason, f fault) {
+func (p *Policy) checkQuery(r *rule, pairs []pair, projects *projectCheck) (rawQuery string, observed, f fault) {
 	var seen keySet
 	for i := range pairs {
 		pr := &pairs[i]
 		k, ok := r.queryKeys[pr.key]
 		if !ok {
 			if p.mayObserve(pr.key, projects) {
-				observed = QueryNotAllowed
+				observed = fault{QueryNotAllowed, r.describeUnknown("query key", pr.key, !pr.noValue)}
 				continue
 			}
-			return "", "", fault{QueryNotAllowed, r.describeUnknown("query key", pr.key, !pr.noValue)}
+			return "", observed, fault{QueryNotAllowed, r.describeUnknown("query key", pr.key, !pr.noValue)}
 		}
 		if !seen.add(k.index) && !k.repeat {
-			return "", "", fault{QueryNotAllowed, "the query key " + quote(pr.key) + " is given twice"}
+			return "", observed, fault{QueryNotAllowed, "the query key " + quote(pr.key) + " is given twice"}
 		}
 		if k.fixed && pr.value != k.value {
-			return "", "", fault{QueryNotAllowed, "the query key " + quote(pr.key) + " must be " + k.value}
+			return "", observed, fault{QueryNotAllowed, "the query key " + quote(pr.key) + " must be " + k.value}
 		}
 		if f := projects.named(k.names, pr.key, pr.value); f.reason != "" {
-			return "", "", f
+			return "", observed, f
 		}
 	}
 	for name, want := range r.Fixed {
 		if !seen.has(r.queryKeys[name].index) {
-			return "", "", fault{QueryNotAllowed, "the query must have " + name + "=" + want}
+			return "", observed, fault{QueryNotAllowed, "the query must have " + name + "=" + want}
 		}
 	}
 	if len(pairs) == 0 {
-		return "", "", fault{}
+		return "", observed, fault{}
 	}
 	return encodePairs(pairs), observed, fault{}
 }

@@ -3,6 +3,8 @@ package allow
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -124,7 +126,7 @@ func parseTemplateSegment(s string) (templateSegment, error) {
 		typeName = t
 	}
 	if seg.kind = kinds[typeName]; seg.kind == nil {
-		return templateSegment{}, fmt.Errorf("parameter %s has no known type", quote(s))
+		return templateSegment{}, fmt.Errorf("parameter %s has no known type; types are %s", quote(s), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 	}
 	return seg, nil
 }

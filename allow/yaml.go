@@ -2,10 +2,12 @@ package allow
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -23,7 +25,7 @@ func onlyDocument(file string, data []byte) (*yaml.Node, error) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("%s: it is not YAML: %s", file, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, fmt.Errorf("%s: it is not YAML near %s; are all keys of a mapping indented alike?", file, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
 	if err := dec.Decode(&second); err == nil {
 		return nil, fmt.Errorf("%s: it must hold one YAML document, and there is a second", place(file, &second))
@@ -84,9 +86,22 @@ func decode(file, what string, n *yaml.Node, into any, allowed []string) error {
 	if err := n.Decode(into); err != nil {
 		lines := strings.Split(strings.TrimPrefix(err.Error(), "yaml: "), "\n")
 		reason := strings.TrimSpace(lines[len(lines)-1])
-		return fmt.Errorf("%s: %s: %s", place(file, n), what, reason)
+		return fmt.Errorf("%s: %s: %s", place(file, n), what, plainYAMLError(reason))
 	}
 	return nil
+}
+
+// wrongType is how the YAML library tells a value of another type than the field's.
+var wrongType = regexp.MustCompile("^(line \\d+): cannot unmarshal (?:!!\\w+)(?: `(.*)`)? into (.*)$")
+
+// plainYAMLError says without Go's words what a value should have been.
+func plainYAMLError(text string) string {
+	m := wrongType.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	want := map[string]string{"[]string": "a list, such as [" + cmp.Or(m[2], "a, b") + "]", "bool": "true or false", "map[string]string": "a mapping of names to values"}[m[3]]
+	return fmt.Sprintf("%s has %s where %s belongs", m[1], quote(m[2]), cmp.Or(want, "a plain text"))
 }
 
 // keysOf returns the YAML keys of a struct, less those given.

@@ -17,6 +17,7 @@ type Agent struct {
 	ProjectLookups *prometheus.CounterVec // result: one of the Lookup constants
 
 	PolicyRules                prometheus.Gauge       // active rules
+	PolicyBlocks               prometheus.Gauge       // block rules of the customer's
 	PolicyInfo                 *prometheus.GaugeVec   // vendor, policy_sha256: 1 for the policy in force; reset it at a change
 	PolicyObserve              prometheus.Gauge       // 1 while the policy only observes
 	PolicyReloads              *prometheus.CounterVec // result: one of the Reload constants
@@ -62,13 +63,14 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 		ProjectLookups: counter("vcs_agent_project_lookups_total", "Projects given by their numbers whose paths had to be known, by result (hit, found, failed).", "result"),
 
 		PolicyRules:                prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_policy_rules", Help: "Rules of the policy that are active."}),
+		PolicyBlocks:               prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_policy_blocks", Help: "Block rules of the policy."}),
 		PolicyInfo:                 gauge("vcs_agent_policy_info", "Always 1; the labels tell the policy in force.", "vendor", "policy_sha256"),
 		PolicyObserve:              prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_policy_observe", Help: "1 while the policy observes: calls that no rule allows reach the VCS."}),
 		PolicyReloads:              counter("vcs_agent_policy_reloads_total", "Times that the policy's settings were read anew, by result (changed, unchanged, failed).", "result"),
 		PolicyLastReloadSuccessful: prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_agent_policy_last_reload_successful", Help: "1 unless the policy's settings, last read anew, couldn't be used."}),
 	}
 	reg.MustRegister(m.StreamRequests, m.Requests, m.Denied, m.Observed, duration, m.InFlight, m.Connected, m.Connects, m.Bytes, m.VCSErrors, m.ProjectLookups,
-		m.PolicyRules, m.PolicyInfo, m.PolicyObserve, m.PolicyReloads, m.PolicyLastReloadSuccessful)
+		m.PolicyRules, m.PolicyBlocks, m.PolicyInfo, m.PolicyObserve, m.PolicyReloads, m.PolicyLastReloadSuccessful)
 	m.PolicyLastReloadSuccessful.Set(1)
 	for _, carrier := range []string{"quic", "tcp"} {
 		m.Connected.WithLabelValues(carrier)

@@ -58,6 +58,7 @@ func TestNames(t *testing.T) {
 		"vcs_agent_project_lookups_total":    "result",
 
 		"vcs_agent_policy_rules":                  "",
+		"vcs_agent_policy_blocks":                 "",
 		"vcs_agent_policy_info":                   "policy_sha256,vendor",
 		"vcs_agent_policy_observe":                "",
 		"vcs_agent_policy_reloads_total":          "result",

@@ -32,6 +32,7 @@ type reloader struct {
 	started *cli.Settings // as the agent was started with
 	current *options      // the last that could be read
 	applied contents
+	vendor  string // never changes while the agent runs
 
 	credential *agent.Credential // nil: callers have their own
 	line       transport.Secret  // that credential has now
@@ -51,7 +52,7 @@ type contents struct{ config, rules, credential fingerprint }
 func newReloader(o *options, s *cli.Settings, changes chan<- agent.PolicyChange, scrub *scrubber) *reloader {
 	return &reloader{
 		started: s, current: o, applied: contents{sum(s.ConfigFile().Text), o.policy.rulesSum, o.credential.fileSum},
-		credential: o.agent.Credential, line: o.credential.read, changes: changes, scrub: scrub, log: o.agent.Logger,
+		vendor: o.policy.vendor, credential: o.agent.Credential, line: o.credential.read, changes: changes, scrub: scrub, log: o.agent.Logger,
 	}
 }
 
@@ -192,6 +193,10 @@ func (r *reloader) rotate() {
 		return
 	}
 	r.line = c.read
+	if name := r.credential.Unusual(r.vendor); name != "" {
+		r.log.Warn("VCS credential changed, to a header in which this vendor takes no credentials; is it misspelt?", "setting", c.setting(), "header", name)
+		return
+	}
 	r.log.Info("VCS credential changed", "setting", c.setting())
 }
 

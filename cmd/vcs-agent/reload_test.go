@@ -286,6 +286,7 @@ func TestTheCredentialIsReadAgain(t *testing.T) {
 			{"", `not changed`},
 			{"Host: hidden-4", `not changed`},
 			{"Authorization: Bearer hidden-5", `"msg":"VCS credential changed"`},
+			{"Private-Tokn: hidden-6", `"level":"warn","msg":"VCS credential changed, to a header in which this vendor takes no credentials; is it misspelt?","setting":"vcs-credential-file","header":"Private-Tokn"`},
 		} {
 			b.log.Reset()
 			b.write("credential", tc.text)

@@ -104,7 +104,7 @@ func listTable(w io.Writer, p *allow.Policy) error {
 	if p.Observe() {
 		fmt.Fprintln(out, "The policy observes: what no rule allows is let through as well.")
 	}
-	fmt.Fprintln(out, "GET stands for HEAD too.")
+	fmt.Fprintf(out, "GET stands for HEAD too. The policy has the SHA-256 (as in the agent's log)\n%s\n", p.Hash())
 	fmt.Fprintln(out)
 	table(out, rows, paths)
 
