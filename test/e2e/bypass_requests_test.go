@@ -231,7 +231,7 @@ func bodyBypasses() []bypass {
 			{request: "POST /g/r.git/git-upload-pack", header: gitBody + "Content-Encoding: gzip\r\nGit-Protocol: version=2\r\n", body: "\x1f\x8b", gets: gitBody + "Content-Encoding: gzip\r\nGit-Protocol: version=2\r\n"},
 		}, []refusal{{request: "POST /g/r.git/git-upload-pack?sudo=root", header: gitBody, body: "0000", want: "query_not_allowed"}}},
 		{"GraphQL", "github-all", []passing{
-			{request: graphql, header: jsonBody, body: `{"query":"{viewer{login}}"}`, gets: jsonBody, getBody: `{"query":"query {\n\tviewer {\n\t\tlogin\n\t}\n}\n"}`},
+			{request: graphql, header: jsonBody, body: `{"query":"{viewer{login}}"}`, gets: jsonBody, getBody: `{"query":"query {\nviewer {\nlogin\n}\n}\n"}`},
 		}, []refusal{
 			{request: graphql, header: jsonBody, body: `{"query":"mutation{x}"}`, want: "not_a_query"},
 			{request: graphql, header: jsonBody, body: `{"query":"subscription{x}"}`, want: "not_a_query"},
