@@ -29,6 +29,7 @@ test: setup build lint ## install what the tests need, run everything
 	$(TEST) $$(go list ./... | grep -v -F -x $(foreach p,$(PROCESS_PKGS),-e vcsagent/$(p:./%=%)))
 	$(TEST) -p 1 $(PROCESS_PKGS)
 	go test -run '^TestLargeBodies$$' ./transport # 1 GiB each way: without the race detector
+	cd test/clients && $(TEST) ./...
 	cd test/helm && $(TEST) ./...
 	$(MAKE) fuzz FUZZ=20000x
 	$(MAKE) demo ONCE=1
@@ -37,6 +38,7 @@ test: setup build lint ## install what the tests need, run everything
 test-long: setup build lint ## the same with larger numbers
 	VCSAGENT_LONG=1 $(TEST) -p 1 -count 1 ./...
 	go test -count 1 -run '^TestLargeBodies$$' ./transport
+	cd test/clients && $(TEST) -count 1 ./...
 	cd test/helm && $(TEST) -count 1 ./...
 	$(MAKE) fuzz FUZZ=300000x
 
@@ -49,7 +51,7 @@ lint: ## formatting, vet, staticcheck, tidy modules
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }
 	go vet ./...
 	go tool -modfile=test/lint/go.mod staticcheck ./...
-	go mod tidy -diff
+	for m in . test/clients test/helm; do (cd $$m && go mod tidy -diff) || exit 1; done
 
 # Counted, not timed: one that a deadline ends can fail for that alone
 # (golang/go#75804).

@@ -134,7 +134,8 @@ func TestRulesForm(t *testing.T) {
 		chart, agent    []string // what their messages have
 	}{
 		{"no rule", "{}", "", []string{"policy.rules is empty", "{}"}, []string{"the file is empty", "{}"}},
-		{"no rule, blank", "# none\n", " \n", []string{"policy.rules is empty", "{}"}, []string{"the file is empty", "{}"}},
+		{"no rule, blank", " {}\n", " \n", []string{"policy.rules is empty", "{}"}, []string{"the file is empty", "{}"}},
+		{"no rule, a comment", "# none\n{}\n", "# none\n", []string{"policy.rules is empty", "{}"}, []string{"there are no rules in it", "{}"}},
 		{"key", "block: []", "blocks: []", []string{`policy.rules has the key "blocks"; allowed are ` + keysOfRules}, []string{`the rules has the key "blocks"; allowed are ` + keysOfRules}},
 		{"list", "block: [{name: a, path: /x}]", "[{name: a, path: /x}]", []string{"policy.rules is not a mapping"}, []string{"must be a mapping"}},
 		{"not YAML", "groups: {git: true}", "groups: {git: true", []string{"policy.rules is not a mapping"}, []string{"it is not YAML"}},

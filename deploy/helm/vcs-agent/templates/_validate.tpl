@@ -35,8 +35,8 @@ and never the value of a secret.
   {{- end -}}
   {{- $rules := $p.rules -}}
   {{- if kindIs "string" $rules -}}
-    {{- /* An empty file is refused as the agent refuses it: it may be what is left of one that blocked something. */ -}}
-    {{- if not (trim $rules) -}}
+    {{- /* A file that is empty but for comments is refused as the agent refuses it: it may be what is left of one that blocked something. */ -}}
+    {{- if not (regexReplaceAll "(?m)^\\s*#.*$" $rules "" | trim) -}}
     {{- $problems = append $problems "policy.rules is empty: a file that adds no rule has {}, and null makes no file" -}}
     {{- end -}}
     {{- $rules = fromYaml $rules -}}
