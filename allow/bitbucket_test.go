@@ -57,7 +57,7 @@ func TestBitbucketRules(t *testing.T) {
 				{"GET /projects/~jo/repos/x/raw/infra/%2Espacelift/config%2Eyml", "/projects/~jo/repos/x/raw/infra/.spacelift/config.yml", "~jo/x"},
 				{"GET /projects/INF/repos/stack/raw/.spacelift/config.yml?at", "", project}, {"GET /projects/INF/repos/stack/raw/.spacelift/config.yml?at=", "", project},
 				{"GET /projects/INF/repos/stack/raw/.spacelift%2Fconfig.yml", "/projects/INF/repos/stack/raw/.spacelift/config.yml", project}},
-			[]denied{{"GET /projects/INF/repos/stack/raw/XspaceliftXconfigAyml", allow.NoRule}, {"GET /projects/INF/repos/stack/raw/main.tf", allow.NoRule},
+			[]denied{{"GET /projects/INF/repos/stack/raw/XspaceliftXconfigAyml", allow.NoRule}, {"GET /projects/INF/repos/stack/raw/main.tf", allow.NoRule}, {"GET /projects/INF/repos/stack/raw/main.tf%3F/.spacelift/config.yml", allow.NoRule},
 				{"GET /projects/INF/repos/stack/raw/.spacelift/config.yml/x", allow.NoRule}, {"GET /projects/INF/repos/stack/raw/a/../.spacelift/config.yml", allow.AmbiguousPath}}},
 		{"bitbucket.archive.get",
 			[]allowed{{"GET " + B + "/archive?at=0123abc&format=tar.gz", "", project}, {"GET " + L + "/archive?path=a&path=b", "", personal}},

@@ -105,7 +105,7 @@ func TestGiteaRules(t *testing.T) {
 				{"GET " + G + "/raw/.spacelift%2Fconfig.yml", G + "/raw/.spacelift/config.yml", project},
 				{"GET " + G + "/raw/infra/prod/%2Espacelift/config%2Eyml", G + "/raw/infra/prod/.spacelift/config.yml", project},
 				{"GET " + G + "/raw/main/.spacelift/config.yml", "", project}},
-			[]denied{{"GET " + G + "/raw/secrets.tf", allow.NoRule}, {"GET " + G + "/raw/XspaceliftXconfigAyml", allow.NoRule}, {"GET " + G + "/raw/x.spacelift/config.yml", allow.NoRule},
+			[]denied{{"GET " + G + "/raw/secrets.tf", allow.NoRule}, {"GET " + G + "/raw/main.tf%23/.spacelift/config.yml", allow.NoRule}, {"GET " + G + "/raw/XspaceliftXconfigAyml", allow.NoRule}, {"GET " + G + "/raw/x.spacelift/config.yml", allow.NoRule},
 				{"GET " + G + "/raw/.spacelift/config.yml.bak", allow.NoRule}, {"GET " + G + "/raw/.spacelift/config.yml/x", allow.NoRule},
 				{"GET " + G + "/raw/.spacelift/../secrets/.spacelift/config.yml", allow.AmbiguousPath}, {"GET " + G + "/raw/a%2F..%2F.spacelift%2Fconfig.yml", allow.AmbiguousPath},
 				{"GET " + G + "/media/.spacelift/config.yml", allow.NoRule}, {"GET /acme/infra/raw/.spacelift/config.yml", allow.NoRule},

@@ -47,6 +47,7 @@ func TestGitLabRules(t *testing.T) {
 				{"GET " + P + "/repository/files/infra%2Fprod%2f.spacelift%2Fconfig%2eyml/raw", P + "/repository/files/infra%2Fprod%2F.spacelift%2Fconfig.yml/raw", project}},
 			[]denied{
 				{"GET " + P + "/repository/files/XspaceliftXconfigAyml/raw", allow.NoRule},
+				{"GET " + P + "/repository/files/main.tf%3F%2F.spacelift%2Fconfig.yml/raw", allow.NoRule},
 				{"GET " + P + "/repository/files/x.spacelift%2Fconfig.yml/raw", allow.NoRule},
 				{"GET " + P + "/repository/files/.spacelift%2Fconfig.yml.bak/raw", allow.NoRule},
 				{"GET " + P + "/repository/files/secrets.tf/raw", allow.NoRule},

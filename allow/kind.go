@@ -126,8 +126,12 @@ func parseSide(s string) (side, bool) {
 }
 
 // isConfigFile accepts the platform's own configuration file, at the root or
-// below folders, and no other file of a repository.
+// below folders, and no other file of a repository. No folder may hold what ends a
+// path where a proxy before the VCS passes the decoded path on.
 func isConfigFile(s string) bool {
+	if strings.ContainsAny(s, "?#*%") {
+		return false
+	}
 	return s == ".spacelift/config.yml" || strings.HasSuffix(s, "/.spacelift/config.yml")
 }
 

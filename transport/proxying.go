@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // What the agent's and the gateway's reverse proxies share.
@@ -84,6 +86,11 @@ func CleanAnswer(h http.Header) {
 	for _, name := range []string{"Set-Cookie", "Set-Cookie2", "Alt-Svc", "Strict-Transport-Security", "Clear-Site-Data",
 		"Refresh", "X-Accel-Redirect", "X-Accel-Expires", "X-Accel-Limit-Rate", "X-Accel-Charset", "X-Sendfile", "X-Lighttpd-Send-File", "X-Reproxy-Url"} {
 		delete(h, name)
+	}
+	for name := range h {
+		if !httpguts.ValidHeaderFieldName(name) {
+			delete(h, name) // HTTP/2 and HTTP/3 can't carry it, and the answer would fail
+		}
 	}
 	DropOurs(h)
 }

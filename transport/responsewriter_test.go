@@ -134,7 +134,7 @@ func TestCountingBody(t *testing.T) {
 func TestCleanAnswer(t *testing.T) {
 	h := http.Header{
 		"Set-Cookie": {"a", "b"}, "Set-Cookie2": {"a"}, "Alt-Svc": {"h3"}, "Strict-Transport-Security": {"x"}, "Clear-Site-Data": {"x"},
-		"Refresh": {"0;url=https://evil.example"}, "X-Accel-Redirect": {"/internal"}, "X-Accel-Expires": {"1"}, "X-Sendfile": {"/etc/passwd"}, "X-Reproxy-Url": {"http://10.0.0.1/"},
+		"Refresh": {"0;url=https://evil.example"}, "X-Accel-Redirect": {"/internal"}, "X-Accel-Expires": {"1"}, "X-Sendfile": {"/etc/passwd"}, "X-Reproxy-Url": {"http://10.0.0.1/"}, "Set-Cookie ": {"a=1"}, "X Y": {"x"}, "": {"x"},
 		"Vcs-Agent-Error": {"denied"}, "VCS-Agent-Anything": {"x"}, "vcs-gateway-key": {"x"}, "Vcs-Gateway-": {"x"},
 		// near-misses
 		"Vcs-Agents": {"stays"}, "X-Vcs-Agent-Error": {"stays"}, "Etag": {"stays", "too"}, "Cookie": {"stays"}, "X-Accel-Buffering": {"no"},
