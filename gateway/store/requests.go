@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -70,8 +72,17 @@ type RequestFilter struct {
 const requestColumns = "id, at, pool_id, pool_name, key_id, key_name, session_id, instance, stream, method, path, name, purpose, project, " +
 	"outcome, code, reason, status, queued, first_byte, total, bytes_in, bytes_out"
 
-// requestRows is how many requests one statement adds.
+// requestRows is how many requests one statement adds on a server, to which each
+// statement is a journey. On SQLite it is one: a parameter there is found by
+// going through all that come before it.
 const requestRows = 100
+
+// requestColumnCount is how many requestColumns there are.
+var requestColumnCount = strings.Count(requestColumns, ",") + 1
+
+func insertRequests(rows int) string {
+	return "INSERT INTO requests (" + requestColumns + ") VALUES " + values(rows, requestColumnCount)
+}
 
 // args are the values of requestColumns.
 func (r Request) args() []any {
@@ -88,17 +99,30 @@ func (s *Store) AddRequests(ctx context.Context, requests []Request) error {
 		return nil
 	}
 	err := s.inTx(ctx, turnToLog, func(tx *sql.Tx) error {
-		for rest := requests; len(rest) > 0; {
-			n := min(len(rest), requestRows)
-			var args []any
-			for _, r := range rest[:n] {
-				args = append(args, r.args()...)
-			}
-			_, err := tx.ExecContext(ctx, "INSERT INTO requests ("+requestColumns+") VALUES "+values(n, len(args)/n), args...)
+		rows := requestRows
+		insert := func(args []any) error { // the connection keeps it prepared
+			_, err := tx.ExecContext(ctx, insertRequests(len(args)/requestColumnCount), args...)
+			return err
+		}
+		if !s.server {
+			one, err := tx.PrepareContext(ctx, insertRequests(1)) // closed with the transaction
 			if err != nil {
 				return err
 			}
-			rest = rest[n:]
+			rows = 1
+			insert = func(args []any) error {
+				_, err := one.ExecContext(ctx, args...)
+				return err
+			}
+		}
+		for chunk := range slices.Chunk(requests, rows) {
+			args := make([]any, 0, rows*requestColumnCount)
+			for _, r := range chunk {
+				args = append(args, r.args()...)
+			}
+			if err := insert(args); err != nil {
+				return err
+			}
 		}
 		return countTraffic(ctx, tx, requests)
 	})

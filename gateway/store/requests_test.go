@@ -411,8 +411,8 @@ func BenchmarkRequests(b *testing.B) {
 					}
 				})
 			}
-			b.Run("add 100", func(b *testing.B) {
-				batch := make([]store.Request, 100)
+			b.Run("add 500", func(b *testing.B) {
+				batch := make([]store.Request, 500)
 				for b.Loop() {
 					for i := range batch {
 						batch[i] = store.Request{ID: fmt.Sprint("new-", i), At: time.Now(), PoolID: "pool-0", KeyID: "key-0", Outcome: "served",
@@ -431,6 +431,9 @@ func BenchmarkRequests(b *testing.B) {
 				}
 			})
 			b.Run("prune by number, none", func(b *testing.B) {
+				if _, err := st.PruneRequests(b.Context(), time.Time{}, 900_000); err != nil {
+					b.Fatal(err)
+				}
 				for b.Loop() {
 					if _, err := st.PruneRequests(b.Context(), time.Time{}, 900_000); err != nil {
 						b.Fatal(err)
