@@ -144,6 +144,10 @@ func azureDenied(t *testing.T) []call[azureAPI] {
 			do: func(c azureAPI) error {
 				return second(c.git().GetCommits(ctx, git.GetCommitsArgs{Project: project, RepositoryId: repo, SearchCriteria: &git.GitQueryCommitsCriteria{}}))
 			}},
+		{name: "GetCommitsBatch", want: "POST " + azurePath + "/commitsBatch",
+			do: func(c azureAPI) error {
+				return second(c.git().GetCommitsBatch(ctx, git.GetCommitsBatchArgs{Project: project, RepositoryId: repo, SearchCriteria: &git.GitQueryCommitsCriteria{}}))
+			}},
 		{name: "GetChanges", want: "GET " + azurePath + "/commits/" + sha + "/changes",
 			do: func(c azureAPI) error {
 				return second(c.git().GetChanges(ctx, git.GetChangesArgs{Project: project, RepositoryId: repo, CommitId: new(sha)}))
@@ -238,11 +242,11 @@ func azureDenied(t *testing.T) []call[azureAPI] {
 				return second(c.policy().RequeuePolicyEvaluation(ctx, policy.RequeuePolicyEvaluationArgs{Project: project, EvaluationId: id}))
 			}},
 
-		{name: "build.GetBuilds", want: "GET " + inProject + "/build/builds",
+		{name: "build.GetBuilds", want: "GET " + inProject + "/build/Builds",
 			do: func(c azureAPI) error {
 				return second((&build.ClientImpl{Client: c.Client}).GetBuilds(ctx, build.GetBuildsArgs{Project: project}))
 			}},
-		{name: "build.QueueBuild", want: "POST " + inProject + "/build/builds",
+		{name: "build.QueueBuild", want: "POST " + inProject + "/build/Builds",
 			do: func(c azureAPI) error {
 				return second((&build.ClientImpl{Client: c.Client}).QueueBuild(ctx, build.QueueBuildArgs{Project: project, Build: &build.Build{SourceBranch: new("x")}}))
 			}},
@@ -270,6 +274,10 @@ func azureDenied(t *testing.T) []call[azureAPI] {
 			do: func(c azureAPI) error {
 				return second((&taskagent.ClientImpl{Client: c.Client}).AddAgentPool(ctx, taskagent.AddAgentPoolArgs{Pool: &taskagent.TaskAgentPool{Name: new("x")}}))
 			}},
+		{name: "taskagent.AddAgent", want: "POST /DefaultCollection/_apis/distributedtask/pools/7/agents",
+			do: func(c azureAPI) error {
+				return second((&taskagent.ClientImpl{Client: c.Client}).AddAgent(ctx, taskagent.AddAgentArgs{PoolId: new(7), Agent: &taskagent.TaskAgent{Name: new("x")}}))
+			}},
 		{name: "serviceendpoint.GetServiceEndpoints", want: "GET " + inProject + "/serviceendpoint/endpoints",
 			do: func(c azureAPI) error {
 				return second((&serviceendpoint.ClientImpl{Client: c.Client}).GetServiceEndpoints(ctx, serviceendpoint.GetServiceEndpointsArgs{Project: project}))
@@ -278,11 +286,11 @@ func azureDenied(t *testing.T) []call[azureAPI] {
 			do: func(c azureAPI) error {
 				return second((&serviceendpoint.ClientImpl{Client: c.Client}).CreateServiceEndpoint(ctx, serviceendpoint.CreateServiceEndpointArgs{Endpoint: &serviceendpoint.ServiceEndpoint{Name: new("x")}}))
 			}},
-		{name: "servicehooks.ListSubscriptions", want: "GET /DefaultCollection/_apis/hooks/subscriptions",
+		{name: "servicehooks.ListSubscriptions", want: "GET /DefaultCollection/_apis/hooks/Subscriptions",
 			do: func(c azureAPI) error {
 				return second((&servicehooks.ClientImpl{Client: c.Client}).ListSubscriptions(ctx, servicehooks.ListSubscriptionsArgs{}))
 			}},
-		{name: "servicehooks.CreateSubscription", want: "POST /DefaultCollection/_apis/hooks/subscriptions",
+		{name: "servicehooks.CreateSubscription", want: "POST /DefaultCollection/_apis/hooks/Subscriptions",
 			do: func(c azureAPI) error {
 				return second((&servicehooks.ClientImpl{Client: c.Client}).CreateSubscription(ctx, servicehooks.CreateSubscriptionArgs{Subscription: &servicehooks.Subscription{EventType: new("git.push")}}))
 			}},

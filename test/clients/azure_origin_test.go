@@ -1,6 +1,7 @@
 package clients_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -60,6 +61,25 @@ var azureRoutes = []struct{ id, area, resource, route string }{
 	{"e85f1c62-adfc-4b74-b618-11a150fb195e", "serviceendpoint", "endpoints", "{project}/_apis/{area}/{resource}/{endpointId}"},
 	{"005e26ec-6b77-4e4f-a986-b3827bf241f5", "Graph", "Users", "_apis/{area}/{resource}/{userDescriptor}"},
 	{"ac08c8ff-4323-4b08-af90-bcd018d380ce", "Security", "AccessControlEntries", "_apis/{resource}/{securityNamespaceId}"},
+	{"2b6869c4-cb25-42b5-b7a3-0d3e6be0a11a", "git", "deletedRepositories", "{project}/_apis/{area}/{resource}"},
+	{"a663da97-81db-4eb3-8b83-287670f63073", "git", "repositories", "{project}/_apis/{area}/recycleBin/{resource}/{repositoryId}"},
+	{"630fd2e4-fb88-4f85-ad21-13f3fd1fbca9", "git", "itemsBatch", "{project}/_apis/{area}/repositories/{repositoryId}/{resource}"},
+	{"729f6437-6f92-44ec-8bee-273a7111063c", "git", "trees", "{project}/_apis/{area}/repositories/{repositoryId}/{resource}/{sha1}"},
+	{"5bf884f5-3e07-42e9-afb8-1b872267bf16", "git", "changes", "{project}/_apis/{area}/repositories/{repositoryId}/commits/{commitId}/{resource}"},
+	{"bc866058-5449-4715-9cf1-a510b6ff193c", "git", "reverts", "{project}/_apis/{area}/repositories/{repositoryId}/{resource}/{revertId}"},
+	{"985f7ae9-844f-4906-9897-7ef41516c0e2", "git", "merges", "{project}/_apis/{area}/repositories/{repositoryNameOrId}/{resource}/{mergeOperationId}"},
+	{"1703f858-b9d1-46af-ab62-483e9e1055b5", "git", "forkSyncRequests", "{project}/_apis/{area}/repositories/{repositoryNameOrId}/{resource}/{forkSyncOperationId}"},
+	{"b3a6eebe-9cf0-49ea-b6cb-1a4c5f5007b0", "git", "pullRequestQuery", "{project}/_apis/{area}/repositories/{repositoryId}/{resource}"},
+	{"965d9361-878b-413b-a494-45d5b5fd8ab7", "git", "attachments", "{project}/_apis/{area}/repositories/{repositoryId}/pullRequests/{pullRequestId}/{resource}/{fileName}"},
+	{"46aecb7a-5d2c-4647-897b-0209505a9fe4", "policy", "evaluations", "{project}/_apis/{area}/{resource}/{evaluationId}"},
+	{"dad91cbe-d183-45f8-9c6e-9c1164472121", "policy", "configurations", "{project}/_apis/{area}/{resource}/{configurationId}"},
+	{"d30a3dd1-f8ba-442a-b86a-bd0c0c383e59", "core", "teams", "_apis/projects/{projectId}/{resource}/{*teamId}"},
+	{"dbeaf647-6167-421a-bda9-c9327b25e2e6", "build", "definitions", "{project}/_apis/{area}/{resource}/{definitionId}"},
+	{"7859261e-d2e9-4a68-b820-a5d84cc5bb3d", "pipelines", "runs", "{project}/_apis/{area}/{pipelineId}/{resource}/{runId}"},
+	{"a166fde7-27ad-408e-ba75-703c2cc9d500", "release", "releases", "{project}/_apis/{area}/{resource}/{releaseId}"},
+	{"14e48fdc-2c8b-41ce-a0c3-e26f6cc55bd0", "serviceendpoint", "endpoints", "_apis/{area}/{resource}/{endpointId}"},
+	{"a8c47e17-4d56-4a56-92bb-de7ea7dc65be", "distributedtask", "pools", "_apis/{area}/{resource}/{poolId}"},
+	{"25d3fbc7-fe3d-46cb-b5a5-0b6f79caf27b", "wiki", "pages", "{project}/_apis/{area}/wikis/{wikiIdentifier}/{resource}/{*path}"},
 }
 
 func azureLocations() []azuredevops.ApiResourceLocation {
@@ -71,4 +91,13 @@ func azureLocations() []azuredevops.ApiResourceLocation {
 		})
 	}
 	return all
+}
+
+// azureList is a list as the server writes it.
+func azureList[T any](values []T) string {
+	body, err := json.Marshal(map[string]any{"count": len(values), "value": values})
+	if err != nil {
+		panic(http.ErrAbortHandler) // the client sees it
+	}
+	return string(body)
 }
