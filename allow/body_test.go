@@ -62,6 +62,10 @@ func TestGitLabBodies(t *testing.T) {
 		{"", "", "", ""},
 		{jsonType, "", "", ""},
 		{formType, "", "", ""},
+		{jsonType, "null", "", ""},
+		{jsonType, " null\n", "", ""},
+		{jsonType, "nul", allow.BadBody, ""},
+		{jsonType, "null null", allow.BadBody, ""},
 
 		{jsonType, `{"body":"hello\n/x","internal":true}`, "", ""},
 		{jsonType + "; charset=UTF-8", ` {"body":"é"} `, "", ""},

@@ -26,7 +26,8 @@ const (
 const RequestIDHeader = "X-Request-Id"
 
 // Problem is an answer of our own, as problem+json (RFC 9457) with the code in
-// [ErrorHeader] too.
+// [ErrorHeader] too. The detail stands under message as well, where clients of
+// GitHub, GitLab and Azure DevOps look for what to tell their users.
 type Problem struct {
 	Status     int           // the HTTP status
 	Code       string        // stable, for programs: denied, vcs_timeout, busy, …
@@ -47,7 +48,8 @@ func (p Problem) Write(w http.ResponseWriter, r *http.Request) {
 		Reason  string `json:"reason,omitempty"`
 		Nearest string `json:"nearest_rule,omitempty"`
 		ID      string `json:"id,omitempty"`
-	}{http.StatusText(p.Status), p.Status, p.Detail, p.Code, p.Reason, p.Nearest, p.ID})
+		Message string `json:"message"`
+	}{http.StatusText(p.Status), p.Status, p.Detail, p.Code, p.Reason, p.Nearest, p.ID, p.Detail})
 	if err != nil {
 		panic("transport: encode problem: " + err.Error()) // strings and a number always encode
 	}

@@ -21,19 +21,19 @@ func TestProblem(t *testing.T) {
 	}{
 		{
 			"the least", transport.Problem{Status: 502, Code: "vcs_unreachable", Detail: "The VCS could not be reached."}, "", "",
-			map[string]any{"title": "Bad Gateway", "status": 502.0, "detail": "The VCS could not be reached.", "code": "vcs_unreachable"},
+			map[string]any{"title": "Bad Gateway", "status": 502.0, "detail": "The VCS could not be reached.", "message": "The VCS could not be reached.", "code": "vcs_unreachable"},
 		},
 		{
 			"a denial", transport.Problem{Status: 403, Code: "denied", Detail: "No \"rule\" <has> this path.", ID: "id-1", Reason: "no_rule", Nearest: "gitlab.user.get"}, "", "no_rule",
-			map[string]any{"title": "Forbidden", "status": 403.0, "detail": "No \"rule\" <has> this path.", "code": "denied", "reason": "no_rule", "nearest_rule": "gitlab.user.get", "id": "id-1"},
+			map[string]any{"title": "Forbidden", "status": 403.0, "detail": "No \"rule\" <has> this path.", "message": "No \"rule\" <has> this path.", "code": "denied", "reason": "no_rule", "nearest_rule": "gitlab.user.get", "id": "id-1"},
 		},
 		{
 			"one to retry", transport.Problem{Status: 503, Code: "busy", Detail: "D.", RetryAfter: 2 * time.Second}, "2", "",
-			map[string]any{"title": "Service Unavailable", "status": 503.0, "detail": "D.", "code": "busy"},
+			map[string]any{"title": "Service Unavailable", "status": 503.0, "detail": "D.", "message": "D.", "code": "busy"},
 		},
 		{
 			"one to retry within a second", transport.Problem{Status: 503, Code: "busy", Detail: "D.", RetryAfter: 1100 * time.Millisecond}, "2", "",
-			map[string]any{"title": "Service Unavailable", "status": 503.0, "detail": "D.", "code": "busy"},
+			map[string]any{"title": "Service Unavailable", "status": 503.0, "detail": "D.", "message": "D.", "code": "busy"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -46,7 +46,7 @@ func TestAzureDevOps(t *testing.T) {
 		},
 		forbidden: func(err error) bool {
 			var e azuredevops.WrappedError
-			return errors.As(err, &e) && e.StatusCode != nil && *e.StatusCode == http.StatusForbidden
+			return errors.As(err, &e) && e.StatusCode != nil && *e.StatusCode == http.StatusForbidden && e.Message != nil && *e.Message != "" // our sentence
 		},
 		serve:   serveAzure,
 		dropped: []string{"X-Vss-Forcemsapassthrough"},

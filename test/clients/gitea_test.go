@@ -41,7 +41,7 @@ func giteaSDK() vendor[*gitea.Client] {
 			}
 			// Calls that look at the status alone don't pass our answer on.
 			return e.err == nil || strings.HasSuffix(e.err.Error(), "tatus: 403") ||
-				strings.Contains(e.err.Error(), `"code":"denied"`)
+				strings.HasPrefix(e.err.Error(), "403: ") // and our sentence
 		},
 		serve:   func(w http.ResponseWriter, r *http.Request) bool { return giteaVersion(w, r, "1.26.0") },
 		dropped: []string{"Sudo", "X-Gitea-Otp"},

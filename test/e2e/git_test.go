@@ -105,7 +105,7 @@ func TestGitGroupOff(t *testing.T) {
 			t.Errorf("%s: %v, %s", name, ok, out)
 		}
 	}
-	if l := a.Await(t, "denied"); l.String("reason") != "group_off" || l.String("name") != "gitlab.git.refs" {
+	if l := a.Await(t, "denied"); l.String("reason") != "group_off" || l.String("name") != "" || l.String("nearest_rule") != "gitlab.git.refs" {
 		t.Errorf("the agent's line: %v", l)
 	}
 	if n := len(s.VCS.Requests()); n != 0 {
