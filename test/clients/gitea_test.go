@@ -41,7 +41,7 @@ func giteaSDK() vendor[*gitea.Client] {
 			}
 			// Calls that look at the status alone don't pass our answer on.
 			return e.err == nil || strings.HasSuffix(e.err.Error(), "tatus: 403") ||
-				strings.HasPrefix(e.err.Error(), "403: ") // and our sentence
+				strings.HasSuffix(e.err.Error(), ".") // our sentence; the library's have no full stop
 		},
 		serve:   func(w http.ResponseWriter, r *http.Request) bool { return giteaVersion(w, r, "1.26.0") },
 		dropped: []string{"Sudo", "X-Gitea-Otp"},
