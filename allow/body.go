@@ -90,6 +90,9 @@ func checkEncoding(header http.Header) fault {
 // differ in what they read from any others.
 func contentTypeOf(types []string, header http.Header) (mediaType, boundary string, f fault) {
 	values := header.Values("Content-Type")
+	if len(values) == 0 && slices.Contains(types, "json") {
+		return typeJSON, "", fault{} // it is read as JSON, and sent as such
+	}
 	if len(values) != 1 {
 		return "", "", fault{BadBody, fmt.Sprintf("the body needs exactly one Content-Type; the request has %d", len(values))}
 	}

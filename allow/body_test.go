@@ -121,7 +121,9 @@ func TestGitLabBodies(t *testing.T) {
 		{`multipart/form-data; boundary="X X"`, strings.ReplaceAll(multi(part+"--XX--\n"), "XX", "X X"), allow.BadBody, ""},
 		{`multipart/form-data; boundary="--"`, multi(part + "--XX--\n"), allow.BadBody, ""},
 
-		{"", `{"body":"x"}`, allow.BadBody, ""},
+		{"", `{"body":"x"}`, "", ""}, // read as JSON, and sent as JSON
+		{"", `{"body":"x","sudo":"root"}`, allow.FieldNotAllowed, ""},
+		{"", `body=x`, allow.BadBody, ""},
 		{"text/plain", "sudo=root", allow.BadBody, ""},
 		{"application/vnd.api+json", `{"sudo":"root"}`, allow.BadBody, ""},
 		{"application/json; charset=utf-16", `{"body":"x"}`, allow.BadBody, ""},
@@ -164,6 +166,8 @@ func TestBodyHeaders(t *testing.T) {
 		{"identity", http.Header{"Content-Type": {jsonType}, "Content-Encoding": {"identity"}}, ""},
 		{"compressed", http.Header{"Content-Type": {jsonType}, "Content-Encoding": {"gzip"}}, allow.BadBody},
 		{"compressed second", http.Header{"Content-Type": {jsonType}, "Content-Encoding": {"identity", "br"}}, allow.BadBody},
+		{"no type", http.Header{}, ""},
+		{"an empty type", http.Header{"Content-Type": {""}}, allow.BadBody},
 		{"two types", http.Header{"Content-Type": {jsonType, formType}}, allow.BadBody},
 	} {
 		got, _ := p.CheckBody(d, c.header, body)
@@ -267,7 +271,7 @@ func TestGraphQL(t *testing.T) {
 		{jsonType, ``, allow.BadBody, ""},
 		{"application/graphql", `{ viewer { login } }`, allow.BadBody, ""},
 		{formType, `query=%7Ba%7D`, allow.BadBody, ""},
-		{"", doc(`{a}`), allow.BadBody, ""},
+		{"", doc(`{a}`), "", doc("query {\na\n}\n")},
 	})
 }
 

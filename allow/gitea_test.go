@@ -208,7 +208,8 @@ func TestGiteaBodies(t *testing.T) {
 			{jsonType, `[{"body":"x"}]`, allow.BadBody, ""},
 			{formType, "body=x&token=y", allow.BadBody, ""},
 			{"multipart/form-data; boundary=XX", "--XX\r\nContent-Disposition: form-data; name=\"body\"\r\n\r\nx\r\n--XX--\r\n", allow.BadBody, ""},
-			{"", `{"body":"x"}`, allow.BadBody, ""},
+			{"", `{"body":"x"}`, "", ""},
+			{"", `body=x`, allow.BadBody, ""},
 		})
 	}
 	for _, request := range []string{"GET " + G, "GET /acme/infra.git/info/refs?service=git-upload-pack"} {

@@ -145,7 +145,7 @@ func TestObserveBodies(t *testing.T) {
 		{"GET " + G + "/hooks", jsonType, `{"a":1,"a":2}`, "", allow.BadBody},
 		{"GET " + G + "/hooks", "application/octet-stream", `x`, "", allow.BadBody},
 		{"GET " + G + "/hooks", "application/xml", `<sudo>root</sudo>`, "", allow.BadBody},
-		{"GET " + G + "/hooks", "", `{"sudo":"root"}`, "", allow.BadBody},
+		{"GET " + G + "/hooks", "", `{"sudo":"root"}`, "", allow.FieldNotAllowed},
 		{"GET " + G + "/hooks", jsonType, strings.Repeat(" ", allow.MaxBodyBytes) + "{}", "", allow.BodyTooLarge},
 		{"POST " + G + "/merge_requests/5/notes", jsonType, `{"body":"x"}`, "", ""},
 		{"POST " + G + "/merge_requests/5/notes", jsonType, `{"body":"x","other":1}`, allow.FieldNotAllowed, ""},
