@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"vcsagent/gateway/api"
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 	"vcsagent/metrics"
 	"vcsagent/transport"
@@ -22,7 +22,7 @@ func (g *Gateway) TokenFor(p store.Pool, key transport.Secret) transport.Token {
 }
 
 // AgentsOf lists a pool's live sessions.
-func (g *Gateway) AgentsOf(poolID string) []api.Agent { return g.agentsOf(poolID) }
+func (g *Gateway) AgentsOf(poolID string) []control.Connection { return g.connections(poolID) }
 
 // Metrics is what g counts.
 func (g *Gateway) Metrics() *metrics.Gateway { return g.metrics }

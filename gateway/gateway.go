@@ -22,6 +22,7 @@ import (
 
 	"vcsagent/gateway/api"
 	"vcsagent/gateway/ca"
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 	"vcsagent/metrics"
 	"vcsagent/transport"
@@ -76,14 +77,14 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	if g.store, err = store.Open(ctx, filepath.Join(cfg.DataDir, "gateway.db")); err != nil {
 		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
 	}
-	created, err := api.EnsureAdminKey(ctx, g.store, cfg.DataDir)
+	created, err := control.EnsureAdminKey(ctx, g.store, cfg.DataDir)
 	if err != nil {
 		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
 	}
 	if created {
-		g.log.Info("made an admin key", "file", filepath.Join(cfg.DataDir, api.AdminKeyFile))
+		g.log.Info("made an admin key", "file", filepath.Join(cfg.DataDir, control.AdminKeyFile))
 	}
-	api.WarnOfOpenAdminKey(cfg.DataDir, g.log)
+	control.WarnOfOpenAdminKey(cfg.DataDir, g.log)
 	reg := metrics.NewRegistry("vcs_gateway", cfg.Version)
 	g.metrics = metrics.NewGateway(reg)
 	g.router = newRouter(cfg.QueueLength, cfg.QueueTimeout, g.metrics)
@@ -184,7 +185,7 @@ func (g *Gateway) resetKey() ([sha256.Size]byte, error) {
 func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 	g.servers = []*server{
 		newServer("http", newCallers(newKeyring(g.store), g.router, g.log, g.metrics), g.log),
-		newServer("admin", api.New(api.Config{Store: g.store, Token: g.tokenFor, Agents: g.agentsOf, Version: g.cfg.Version, Logger: g.log}), g.log),
+		newServer("admin", api.New(api.Config{Control: g.control(), Logger: g.log}), g.log),
 		newServer("metrics", metrics.Handler(reg, g.ready), g.log),
 	}
 	// Only callers' bodies may take long.
@@ -381,6 +382,14 @@ func (g *Gateway) join(s *transport.Session) {
 		<-s.Done()
 		g.log.Info("agent disconnected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "after", time.Since(s.Since).Seconds())
 	})
+}
+
+// control is what admins can do with this gateway.
+func (g *Gateway) control() *control.Control {
+	return &control.Control{
+		Store: g.store, Token: g.tokenFor, Version: g.cfg.Version, Logger: g.log,
+		Live: control.Live{Connections: g.connections},
+	}
 }
 
 func (g *Gateway) tokenFor(p store.Pool, key transport.Secret) transport.Token {

@@ -5,13 +5,13 @@ import (
 	"path/filepath"
 	"testing"
 
-	"vcsagent/gateway/api"
+	"vcsagent/gateway/control"
 )
 
 func TestOpenAdminKeyIsToldOf(t *testing.T) {
 	const warning = "others than its owner can use the admin key's file: run chmod 600 on it"
 	dir := t.TempDir()
-	path := filepath.Join(dir, api.AdminKeyFile)
+	path := filepath.Join(dir, control.AdminKeyFile)
 	if log, _ := startedOn(t, dir, nil); len(log.lines(warning)) != 0 {
 		t.Errorf("the file that a start made is told of:\n%s", log)
 	}

@@ -15,6 +15,7 @@ import (
 	"vcsagent/cmd/internal/cli"
 	"vcsagent/gateway"
 	"vcsagent/gateway/api"
+	"vcsagent/gateway/control"
 	"vcsagent/transport"
 )
 
@@ -68,9 +69,9 @@ func (r *remote) client(cmd *cobra.Command) (*api.Client, error) {
 		address = strings.TrimSpace(string(b))
 	}
 	if key == "" {
-		secret, err := cli.ReadSecretFile(filepath.Join(r.dataDir, api.AdminKeyFile))
+		secret, err := cli.ReadSecretFile(filepath.Join(r.dataDir, control.AdminKeyFile))
 		if err != nil {
-			return nil, r.missing(api.AdminKeyFile, err)
+			return nil, r.missing(control.AdminKeyFile, err)
 		}
 		key = transport.Secret(secret)
 	}

@@ -9,42 +9,18 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 	"vcsagent/transport"
 )
 
 // Config is what the API works with.
 type Config struct {
-	// Store holds the pools and keys; required.
-	Store *store.Store
-	// Token makes a pool's token: it adds the gateway's public address and pin.
-	// Required.
-	Token func(pool store.Pool, key transport.Secret) transport.Token
-	// Agents lists a pool's live sessions in the order to show them. It may be
-	// called at any time. nil means that there are none.
-	Agents func(poolID string) []Agent
-	// Version is the software's version, for GET /api/v1/version.
-	Version string
-	// Logger gets a line for every change and every refusal; nil means
-	// slog.Default().
+	// Control does what is asked for; required.
+	Control *control.Control
+	// Logger gets a line for every refusal; nil means slog.Default().
 	Logger *slog.Logger
-}
-
-// Agent is one agent's live session.
-type Agent struct {
-	Pool          string            `json:"pool"`           // the pool's name
-	SessionID     string            `json:"session_id"`     // chosen by the gateway
-	Instance      string            `json:"instance"`       // tells the process from the pool's other agents
-	Version       string            `json:"version"`        // the agent's software version
-	Vendor        string            `json:"vendor"`         // the VCS's vendor
-	Carrier       transport.Carrier `json:"carrier"`        // what the session runs on
-	RemoteAddress string            `json:"remote_address"` // the agent's, or its proxy's
-	Since         time.Time         `json:"since"`          // when it connected
-	Parallelism   int               `json:"parallelism"`    // its streams
-	InFlight      int               `json:"in_flight"`      // streams that serve a request now
-	Tags          map[string]string `json:"tags,omitempty"` // the agent's metadata
 }
 
 // Codes of refusals. They are part of the API: programs branch on them.
@@ -64,8 +40,8 @@ const (
 
 // server is the handler behind [New].
 type server struct {
-	cfg Config
-	log *slog.Logger
+	control *control.Control
+	log     *slog.Logger
 }
 
 // answer is what a handler wants sent when it succeeded.
@@ -82,7 +58,7 @@ type handler func(w http.ResponseWriter, r *http.Request, by store.Key) (answer,
 // New returns the handler for all of /api/v1. Time limits on reading a request
 // are its [http.Server]'s.
 func New(cfg Config) http.Handler {
-	s := &server{cfg: cfg, log: cfg.Logger}
+	s := &server{control: cfg.Control, log: cfg.Logger}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -149,28 +125,26 @@ func (s *server) authenticate(r *http.Request) (store.Key, error) {
 		return store.Key{}, refuse(http.StatusUnauthorized, codeUnauthenticated,
 			"The request has no key: send an admin key as Authorization: Bearer KEY.")
 	}
-	key, err := s.cfg.Store.KeyByHash(r.Context(), store.HashOf(secret))
-	switch {
+	key, err := s.control.Admin(r.Context(), transport.Secret(secret))
+	switch notAdmin, is := errors.AsType[*control.NotAdminError](err); {
 	case errors.Is(err, store.ErrNotFound):
 		return store.Key{}, refuse(http.StatusUnauthorized, codeUnauthenticated, "The key is not one of this gateway's.")
 	case errors.Is(err, store.ErrExpired):
 		return store.Key{}, refuse(http.StatusUnauthorized, codeUnauthenticated, sentence(err))
+	case is:
+		return notAdmin.Key, refuse(http.StatusForbidden, codeForbidden,
+			"The key "+notAdmin.Key.Name+" is for calling pools: the API needs an admin key.")
 	case err != nil:
 		return store.Key{}, err
-	case !key.Admin:
-		return key, refuse(http.StatusForbidden, codeForbidden,
-			"The key "+key.Name+" is for calling pools: the API needs an admin key.")
 	}
 	return key, nil
 }
 
 // actor is who sent the request, for the audit log.
-func actor(r *http.Request, by store.Key) store.Actor {
-	return store.Actor{KeyID: by.ID, KeyName: by.Name, Remote: r.RemoteAddr}
-}
+func actor(r *http.Request, by store.Key) store.Actor { return control.Actor(by, r.RemoteAddr) }
 
 func (s *server) showVersion(http.ResponseWriter, *http.Request, store.Key) (answer, error) {
-	return answer{status: http.StatusOK, body: map[string]string{"version": s.cfg.Version}}, nil
+	return answer{status: http.StatusOK, body: map[string]string{"version": s.control.Version}}, nil
 }
 
 func refuseMethod(allowed []string) handler {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vcsagent/gateway/api"
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 	"vcsagent/transport"
 )
@@ -28,32 +29,33 @@ type fixture struct {
 	log    *syncBuffer
 	admin  transport.Secret
 	caller transport.Secret // may call the pool "gitlab"
-	agents map[string][]api.Agent
+	agents map[string][]control.Connection
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{dir: t.TempDir(), log: &syncBuffer{}, agents: map[string][]api.Agent{}}
+	f := &fixture{dir: t.TempDir(), log: &syncBuffer{}, agents: map[string][]control.Connection{}}
 	var err error
 	if f.store, err = store.Open(t.Context(), filepath.Join(f.dir, store.FileName)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.store.Close() })
-	if created, err := api.EnsureAdminKey(t.Context(), f.store, f.dir); err != nil || !created {
+	if created, err := control.EnsureAdminKey(t.Context(), f.store, f.dir); err != nil || !created {
 		t.Fatalf("EnsureAdminKey = %v, %v", created, err)
 	}
-	if f.admin, err = api.ReadAdminKey(f.dir); err != nil {
+	if f.admin, err = control.ReadAdminKey(f.dir); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(api.New(api.Config{
+	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	server := httptest.NewServer(api.New(api.Config{Logger: logger, Control: &control.Control{
 		Store: f.store,
 		Token: func(p store.Pool, key transport.Secret) transport.Token {
 			return transport.Token{Host: "gateway.example:8443", PoolID: p.ID, Key: key, CASHA256: strings.Repeat("ab", 32)}
 		},
-		Agents:  func(poolID string) []api.Agent { return f.agents[poolID] },
+		Live:    control.Live{Connections: func(poolID string) []control.Connection { return f.agents[poolID] }},
 		Version: "1.2.3",
-		Logger:  slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	}))
+		Logger:  logger,
+	}}))
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	client := f.client(t, f.admin)
@@ -249,7 +251,7 @@ func TestPoolsShowTheirAgents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.agents[gitlab.ID] = []api.Agent{
+	f.agents[gitlab.ID] = []control.Connection{
 		{Pool: "gitlab", SessionID: "s1", Carrier: transport.QUIC, Parallelism: 4, InFlight: 1, Tags: map[string]string{"zone": "a"}},
 		{Pool: "gitlab", SessionID: "s2", Carrier: transport.TCP, Parallelism: 8, InFlight: 2},
 	}

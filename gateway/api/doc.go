@@ -14,7 +14,7 @@
 // sentence for people.
 //
 // Every request needs an admin key as Authorization: Bearer KEY. The first
-// start makes one, see [EnsureAdminKey]. A token or a key is in one answer,
+// start makes one, see [control.EnsureAdminKey]. A token or a key is in one answer,
 // the one to the request that made it; what is kept is its SHA-256.
 //
 // The API is served on a listener of its own and not on the callers': what a

@@ -47,15 +47,13 @@ func (s *server) createKey(w http.ResponseWriter, r *http.Request, by store.Key)
 	if err != nil {
 		return answer{}, err
 	}
-	secret := newSecret(keyPrefix)
-	key, err := s.cfg.Store.CreateKey(r.Context(), actor(r, by), store.NewKey{Name: name, Admin: admin, Pools: pools, Hash: store.HashOf(secret.Reveal())})
+	key, secret, err := s.control.CreateKey(r.Context(), actor(r, by), store.NewKey{Name: name, Admin: admin, Pools: pools})
 	if errors.Is(err, store.ErrNotFound) { // the path was found: it's the body that is wrong
 		return answer{}, refuse(http.StatusUnprocessableEntity, codeUnknownPool, sentence(err))
 	}
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("key created", "key", key.Name, "key_id", key.ID, "admin", key.Admin, "by", by.Name, "remote_address", r.RemoteAddr)
 	return answer{http.StatusCreated, "", struct {
 		Key
 		Secret string `json:"key"` // in clear
@@ -63,7 +61,7 @@ func (s *server) createKey(w http.ResponseWriter, r *http.Request, by store.Key)
 }
 
 func (s *server) listKeys(_ http.ResponseWriter, r *http.Request, _ store.Key) (answer, error) {
-	keys, err := s.cfg.Store.Keys(r.Context())
+	keys, err := s.control.Keys(r.Context())
 	if err != nil {
 		return answer{}, err
 	}
@@ -80,7 +78,7 @@ func (s *server) listKeys(_ http.ResponseWriter, r *http.Request, _ store.Key) (
 
 // poolNames maps the pools' IDs to their names.
 func (s *server) poolNames(r *http.Request) (map[string]string, error) {
-	pools, err := s.cfg.Store.Pools(r.Context())
+	pools, err := s.control.Pools(r.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 	"vcsagent/transport"
 )
@@ -22,7 +23,7 @@ type Pool struct {
 // PoolDetail is a pool with the sessions of its agents.
 type PoolDetail struct {
 	Pool
-	Connections []Agent `json:"connections"`
+	Connections []control.Connection `json:"connections"`
 }
 
 // NewPool is what making a pool answers.
@@ -48,57 +49,44 @@ func (s *server) createPool(w http.ResponseWriter, r *http.Request, by store.Key
 	if err != nil {
 		return answer{}, err
 	}
-	key := newSecret(tokenKeyPrefix)
-	pool, err := s.cfg.Store.CreatePool(r.Context(), actor(r, by), store.NewPool{Name: name, Description: description, TokenKey: store.HashOf(key.Reveal())})
+	pool, token, err := s.control.CreatePool(r.Context(), actor(r, by), store.NewPool{Name: name, Description: description})
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("pool created", "pool", pool.Name, "pool_id", pool.ID, "by", by.Name, "remote_address", r.RemoteAddr)
 	return answer{http.StatusCreated, "/api/v1/pools/" + pool.Name, struct {
 		NewPool
 		Token string `json:"token"` // in clear, in place of the Secret that masks itself
 	}{
 		NewPool{ID: pool.ID, Name: pool.Name, Description: pool.Description, CreatedAt: pool.CreatedAt},
-		s.cfg.Token(pool, key).Encode(),
+		token.Encode(),
 	}}, nil
 }
 
 func (s *server) listPools(_ http.ResponseWriter, r *http.Request, _ store.Key) (answer, error) {
-	pools, err := s.cfg.Store.Pools(r.Context())
+	pools, err := s.control.Pools(r.Context())
 	if err != nil {
 		return answer{}, err
 	}
 	list := poolList{Pools: []Pool{}} // not null when there are none
 	for _, p := range pools {
-		list.Pools = append(list.Pools, withAgents(p, s.agents(p.ID)))
+		list.Pools = append(list.Pools, poolOf(p))
 	}
 	return answer{status: http.StatusOK, body: list}, nil
 }
 
 func (s *server) showPool(_ http.ResponseWriter, r *http.Request, _ store.Key) (answer, error) {
-	p, err := s.cfg.Store.PoolByName(r.Context(), r.PathValue("name"))
+	p, err := s.control.Pool(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return answer{}, err
 	}
-	agents := s.agents(p.ID)
-	return answer{status: http.StatusOK, body: PoolDetail{withAgents(p, agents), agents}}, nil
+	connections := p.Connections
+	if connections == nil {
+		connections = []control.Connection{} // JSON would show null
+	}
+	return answer{status: http.StatusOK, body: PoolDetail{poolOf(p), connections}}, nil
 }
 
-// agents returns a pool's sessions; not nil, which JSON would show as null.
-func (s *server) agents(poolID string) []Agent {
-	if s.cfg.Agents != nil {
-		if agents := s.cfg.Agents(poolID); agents != nil {
-			return agents
-		}
-	}
-	return []Agent{}
-}
-
-func withAgents(p store.Pool, agents []Agent) Pool {
-	pool := Pool{ID: p.ID, Name: p.Name, Description: p.Description, CreatedAt: p.CreatedAt, Agents: len(agents)}
-	for _, a := range agents {
-		pool.Streams += a.Parallelism
-		pool.InFlight += a.InFlight
-	}
-	return pool
+func poolOf(p control.Pool) Pool {
+	return Pool{ID: p.ID, Name: p.Name, Description: p.Description, CreatedAt: p.CreatedAt,
+		Agents: len(p.Connections), Streams: p.Streams(), InFlight: p.InFlight()}
 }

@@ -11,14 +11,15 @@ import (
 // A package below a listed one counts as that one. What isn't a key may import
 // anything (the commands and the tests).
 var allowed = map[string][]string{
-	"vcsagent/allow":         {},
-	"vcsagent/transport":     {},
-	"vcsagent/metrics":       {},
-	"vcsagent/agent":         {"vcsagent/allow", "vcsagent/metrics", "vcsagent/transport"},
-	"vcsagent/gateway/store": {},
-	"vcsagent/gateway/ca":    {"vcsagent/gateway/store"},
-	"vcsagent/gateway/api":   {"vcsagent/gateway/store", "vcsagent/transport"},
-	"vcsagent/gateway":       {"vcsagent/gateway/api", "vcsagent/gateway/ca", "vcsagent/gateway/store", "vcsagent/metrics", "vcsagent/transport"},
+	"vcsagent/allow":           {},
+	"vcsagent/transport":       {},
+	"vcsagent/metrics":         {},
+	"vcsagent/agent":           {"vcsagent/allow", "vcsagent/metrics", "vcsagent/transport"},
+	"vcsagent/gateway/store":   {},
+	"vcsagent/gateway/ca":      {"vcsagent/gateway/store"},
+	"vcsagent/gateway/control": {"vcsagent/gateway/store", "vcsagent/transport"},
+	"vcsagent/gateway/api":     {"vcsagent/gateway/control", "vcsagent/gateway/store", "vcsagent/transport"},
+	"vcsagent/gateway":         {"vcsagent/gateway/api", "vcsagent/gateway/ca", "vcsagent/gateway/control", "vcsagent/gateway/store", "vcsagent/metrics", "vcsagent/transport"},
 }
 
 // The product imports nothing from below vcsagent/test either.

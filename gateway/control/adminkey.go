@@ -1,9 +1,7 @@
-package api
+package control
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,23 +19,8 @@ import (
 // AdminKeyFile is the name of the first admin key's file in the data folder.
 const AdminKeyFile = "admin-key"
 
-const (
-	// firstAdmin is the first admin key's name, unless an expired key has it.
-	firstAdmin = "admin"
-	// Prefixes tell people, and scanners for leaked secrets, what they found.
-	keyPrefix      = "vcsgw_"
-	tokenKeyPrefix = "vcspool_"
-	// secretBytes is a key's entropy, and the reason why a plain SHA-256 is
-	// enough to store.
-	secretBytes = 32
-)
-
-// newSecret makes a key: the prefix and 43 characters of base64url.
-func newSecret(prefix string) transport.Secret {
-	b := make([]byte, secretBytes)
-	rand.Read(b) // never fails
-	return transport.Secret(prefix + base64.RawURLEncoding.EncodeToString(b))
-}
+// firstAdmin is the first admin key's name, unless an expired key has it.
+const firstAdmin = "admin"
 
 // EnsureAdminKey makes an admin key when the store has none that is still of
 // use: it writes it to

@@ -1,4 +1,4 @@
-package api_test
+package control_test
 
 import (
 	"os"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"vcsagent/gateway/api"
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 )
 
@@ -17,11 +17,11 @@ func TestEnsureAdminKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	path := filepath.Join(dir, api.AdminKeyFile)
+	path := filepath.Join(dir, control.AdminKeyFile)
 
 	ensure := func(want bool) {
 		t.Helper()
-		if created, err := api.EnsureAdminKey(t.Context(), st, dir); err != nil || created != want {
+		if created, err := control.EnsureAdminKey(t.Context(), st, dir); err != nil || created != want {
 			t.Fatalf("EnsureAdminKey = %v, %v; want %v", created, err, want)
 		}
 	}
@@ -31,7 +31,7 @@ func TestEnsureAdminKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	ensure(true)
-	secret, err := api.ReadAdminKey(dir)
+	secret, err := control.ReadAdminKey(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestEnsureAdminKey(t *testing.T) {
 	}
 
 	ensure(false)
-	if again, err := api.ReadAdminKey(dir); err != nil || again != secret {
+	if again, err := control.ReadAdminKey(dir); err != nil || again != secret {
 		t.Errorf("a later start changed the file: %v", err)
 	}
 	if err := os.Remove(path); err != nil { // kept elsewhere by the operator
@@ -66,7 +66,7 @@ func TestEnsureAdminKeyStoresNothingItCantShow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	if _, err := api.EnsureAdminKey(t.Context(), st, filepath.Join(dir, "missing")); err == nil {
+	if _, err := control.EnsureAdminKey(t.Context(), st, filepath.Join(dir, "missing")); err == nil {
 		t.Error("no error for a folder that doesn't exist")
 	}
 	if keys, err := st.Keys(t.Context()); err != nil || len(keys) != 0 {
@@ -76,14 +76,14 @@ func TestEnsureAdminKeyStoresNothingItCantShow(t *testing.T) {
 
 func TestReadAdminKeyRefuses(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, api.AdminKeyFile)
-	if _, err := api.ReadAdminKey(dir); err == nil || !strings.Contains(err.Error(), "there is no admin key "+path) {
+	path := filepath.Join(dir, control.AdminKeyFile)
+	if _, err := control.ReadAdminKey(dir); err == nil || !strings.Contains(err.Error(), "there is no admin key "+path) {
 		t.Errorf("missing file: %v", err)
 	}
 	if err := os.WriteFile(path, []byte(" \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := api.ReadAdminKey(dir); err == nil || !strings.Contains(err.Error(), path+" is empty") {
+	if _, err := control.ReadAdminKey(dir); err == nil || !strings.Contains(err.Error(), path+" is empty") {
 		t.Errorf("empty file: %v", err)
 	}
 }
