@@ -134,5 +134,6 @@ func (a *Agent) hello() transport.Hello {
 	return transport.Hello{
 		PoolID: a.token.PoolID, Key: a.token.Key, Instance: a.instance, Vendor: a.cfg.Policy.Vendor,
 		Software: a.cfg.Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")", Parallelism: a.cfg.Parallelism, Tags: a.cfg.Metadata,
+		Features: []string{transport.FeatureCheck},
 	}
 }

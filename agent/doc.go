@@ -13,7 +13,8 @@
 //
 // The policy may change while the agent runs ([Config.PolicyChanges]): a request is
 // decided, sent and answered by the one that was in force as it began. Of itself the
-// agent asks the VCS for one thing, the path of a project that a request gives by
-// its number, with that request's credentials. With a [Credential] it adds the VCS's
+// agent asks the VCS for two things: the path of a project that a request gives by
+// its number, with that request's credentials, and, when the gateway checks the
+// pool ([transport.CheckPath]), for its version. With a [Credential] it adds the VCS's
 // credential itself, to calls of the base endpoint alone, and callers' never pass.
 package agent

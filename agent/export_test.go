@@ -64,3 +64,9 @@ const (
 	LookupCacheSize = lookupCacheSize
 	LookupCacheTime = lookupCacheTime
 )
+
+// The bounds of checks.
+const (
+	CheckBytes  = maxCheckBytes
+	CheckMemory = checkMemory
+)

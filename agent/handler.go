@@ -63,12 +63,13 @@ type handler struct {
 	handlerConfig
 	rules    atomic.Pointer[rules] // in force now
 	lookups  *lookups
+	checks   *checks
 	proxy    *httputil.ReverseProxy
 	inFlight atomic.Int64
 }
 
 func newHandler(cfg handlerConfig) *handler {
-	h := &handler{handlerConfig: cfg, lookups: newLookups()}
+	h := &handler{handlerConfig: cfg, lookups: newLookups(), checks: newChecks()}
 	h.rules.Store(newRules(cfg.base, cfg.policy))
 	h.proxy = &httputil.ReverseProxy{
 		Transport:      cfg.upstream,
@@ -90,12 +91,16 @@ func (h *handler) session(n int) http.Handler {
 		streams <- i + 1
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isCheck(r) {
+			h.serveCheck(w, r)
+			return
+		}
 		// The gateway schedules within n; a request can only be ahead of the
 		// end of the one before it by a moment.
 		select {
 		case stream := <-streams:
 			defer func() { streams <- stream }()
-			h.serve(w, r, stream)
+			h.handle(w, r, stream, h.answer, h.finish)
 		case <-r.Context().Done():
 		}
 	})
@@ -160,7 +165,8 @@ type callKey struct{}
 
 func callOf(r *http.Request) *call { return r.Context().Value(callKey{}).(*call) }
 
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, stream int) {
+// handle has a request answered and, whatever becomes of it, finished.
+func (h *handler) handle(w http.ResponseWriter, r *http.Request, stream int, answer func(*call, *http.Request), finish func(c *call, r *http.Request, cut bool)) {
 	c := &call{id: requestID(r), stream: stream, began: time.Now(), w: transport.NewResponseWriter(w), body: &callerBody{ReadCloser: r.Body},
 		rules: h.rules.Load(), credential: h.credential.load()}
 	c.bodyIn = &transport.CountingBody{ReadCloser: c.body}
@@ -172,7 +178,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, stream int) {
 		if p != nil && p != http.ErrAbortHandler {
 			h.panicked(c, r, p)
 		}
-		h.finish(c, r, p != nil)
+		finish(c, r, p != nil)
 		h.metrics.InFlight.Dec()
 		h.inFlight.Add(-1)
 		if p != nil && (p == http.ErrAbortHandler || c.w.Status() == 0 || c.code != codeInternal) {
@@ -180,7 +186,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, stream int) {
 		}
 	}()
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
-	h.answer(c, r)
+	answer(c, r)
 }
 
 // answer decides on the request and forwards it.
@@ -191,6 +197,9 @@ func (h *handler) answer(c *call, r *http.Request) {
 	}
 	if len(c.decision.Lookup) > 0 {
 		h.known(c, r)
+	}
+	if c.decision.Allowed && isOwnPath(c.decision.Path) {
+		c.decision = allow.Decision{Reason: allow.NoRule, Detail: "the path is the gateway's and the agent's own, and is never forwarded"}
 	}
 	if !c.decision.Allowed {
 		h.deny(c, r)
@@ -294,6 +303,12 @@ func (h *handler) rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
+// What is told of a VCS that gave no answer; why is the log's alone.
+const (
+	detailUnreachable = "The VCS could not be reached; the agent's log says why."
+	detailTimeout     = "The VCS did not answer in time."
+)
+
 // forwardFailed answers when the VCS didn't, or not usably.
 func (h *handler) forwardFailed(_ http.ResponseWriter, r *http.Request, err error) {
 	c := callOf(r)
@@ -306,12 +321,12 @@ func (h *handler) forwardFailed(_ http.ResponseWriter, r *http.Request, err erro
 		return
 	}
 	var foreign *foreignRedirectError
-	p := transport.Problem{Status: http.StatusBadGateway, Code: codeUnreachable, Detail: "The VCS could not be reached; the agent's log says why."}
+	p := transport.Problem{Status: http.StatusBadGateway, Code: codeUnreachable, Detail: detailUnreachable}
 	switch {
 	case errors.As(err, &foreign):
 		p.Code, p.Detail = codeForeign, "The VCS answered with a redirect to another host, which the agent doesn't pass on."
 	case isTimeout(err):
-		p.Status, p.Code, p.Detail = http.StatusGatewayTimeout, codeTimeout, "The VCS did not answer in time."
+		p.Status, p.Code, p.Detail = http.StatusGatewayTimeout, codeTimeout, detailTimeout
 	}
 	h.metrics.VCSErrors.WithLabelValues(p.Code).Inc()
 	h.problem(c, r, p)
