@@ -32,7 +32,7 @@ type AuditEntry struct {
 	At     time.Time
 	Actor  Actor
 	Action string            // such as "pool.create"
-	Target Target            // zero where there's none, as at a sign-in
+	Target Target            // zero where there's none
 	Detail map[string]string // what changed, and to what; never a secret
 }
 
@@ -44,10 +44,13 @@ const (
 	ActionPoolUpdate  = "pool.update"
 	ActionPoolDelete  = "pool.delete"
 	ActionTokenAdd    = "token.add"
+	ActionTokenExpire = "token.expire"
 	ActionTokenRevoke = "token.revoke"
 	ActionKeyCreate   = "key.create"
 	ActionKeyUpdate   = "key.update"
 	ActionKeyDelete   = "key.delete"
+	ActionSignIn      = "sign_in" // the target is the key
+	ActionSignOut     = "sign_out"
 )
 
 // Bounds of an entry's strings; what is longer is cut.
@@ -64,8 +67,8 @@ type AuditFilter struct {
 	Limit  int    // 0 or more than MaxPage: MaxPage
 }
 
-// AddAudit writes an entry for what is no change in the store: a sign-in, or an
-// agent that wasn't seen before. Long strings are cut.
+// AddAudit writes an entry for what is no change in the store, such as a sign-in
+// that was refused. Long strings are cut.
 func (s *Store) AddAudit(ctx context.Context, by Actor, action string, target Target, detail map[string]string) error {
 	err := s.inTx(ctx, turnToChange, func(tx *sql.Tx) error { return audit(ctx, tx, by, action, target, detail) })
 	if err != nil {

@@ -7,6 +7,11 @@ func RequestsQuery(server bool, f RequestFilter, after time.Time) (string, []any
 	return (&Store{server: server}).requestsQuery(f, after)
 }
 
+// RequestsAfterQuery is the query that Requests runs with After.
+func RequestsAfterQuery(server bool, f RequestFilter) (string, []any) {
+	return (&Store{server: server}).requestsAfterQuery(f)
+}
+
 // PruneQuery is what PruneRequests runs by age.
 func PruneQuery(server bool) string {
 	s := &Store{server: server}

@@ -204,13 +204,30 @@ func poolIDs(ctx context.Context, tx *sql.Tx, pools []string) ([]string, error) 
 
 // keyByID finds the key that a transaction is about.
 func keyByID(ctx context.Context, tx *sql.Tx, id string) (Key, error) {
-	rows, err := tx.QueryContext(ctx, selectKeys+" WHERE k.id = $1 ORDER BY kp.pool_id", clip(id, maxID))
+	return oneKey(ctx, tx, "k.id", id)
+}
+
+// KeyByName finds a key, expired or not. The error wraps [ErrNotFound] when
+// there is none of that name.
+func (s *Store) KeyByName(ctx context.Context, name string) (Key, error) {
+	k, err := oneKey(ctx, s.read, "k.name", name)
+	if err != nil {
+		return Key{}, failed("find key", err)
+	}
+	return k, nil
+}
+
+// oneKey finds the key that has a name or ID in a column.
+func oneKey(ctx context.Context, db interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}, column, nameOrID string) (Key, error) {
+	rows, err := db.QueryContext(ctx, selectKeys+" WHERE "+column+" = $1 ORDER BY kp.pool_id", clip(nameOrID, maxID))
 	if err != nil {
 		return Key{}, err
 	}
 	keys, err := scanKeys(rows)
 	if err == nil && len(keys) == 0 {
-		err = fmt.Errorf("key %s %w", quote(id), ErrNotFound)
+		err = fmt.Errorf("key %s %w", quote(nameOrID), ErrNotFound)
 	}
 	if err != nil {
 		return Key{}, err

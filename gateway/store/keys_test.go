@@ -112,6 +112,26 @@ func testKeyByHashOfAnUnknownKey(t *testing.T, b backend) {
 	}
 }
 
+func testKeyByName(t *testing.T, b backend) {
+	st, location := b.fresh(t)
+	addPool(t, st, "two")
+	addPool(t, st, "one")
+	want := addKey(t, st, store.NewKey{Name: "backend", Pools: []string{"two", "one"}})
+	addKey(t, st, store.NewKey{Name: "other", Admin: true})
+	if k, err := st.KeyByName(t.Context(), "backend"); err != nil || !reflect.DeepEqual(k, want) || len(k.PoolIDs) != 2 {
+		t.Errorf("it is %+v, %v; want %+v", k, err, want)
+	}
+	for _, name := range []string{"", "Backend", "backend ", "backend\x00", want.ID, strings.Repeat("k", 10_000)} {
+		if k, err := st.KeyByName(t.Context(), name); !errors.Is(err, store.ErrNotFound) || len(err.Error()) > 200 {
+			t.Errorf("%.30q is %+v, %.300v; want ErrNotFound", name, k, err)
+		}
+	}
+	b.exec(t, location, "UPDATE keys SET expires_at = 1")
+	if k, err := st.KeyByName(t.Context(), "backend"); err != nil || !k.Expired(time.Now()) {
+		t.Errorf("one that has expired: %+v, %v", k, err)
+	}
+}
+
 func testUpdateKey(t *testing.T, b backend) {
 	st, _ := b.fresh(t)
 	one, two := addPool(t, st, "one"), addPool(t, st, "two")

@@ -175,9 +175,21 @@ func (s *Store) PoolByName(ctx context.Context, name string) (Pool, error) {
 	return p, nil
 }
 
-// poolByID finds the pool that a transaction is about.
-func poolByID(ctx context.Context, tx *sql.Tx, id string) (Pool, error) {
-	p, err := scanPool(tx.QueryRowContext(ctx, selectPools+" WHERE id = $1", clip(id, maxID)))
+// PoolByID finds a pool. The error wraps [ErrNotFound] when there is none with
+// that ID.
+func (s *Store) PoolByID(ctx context.Context, id string) (Pool, error) {
+	p, err := poolByID(ctx, s.read, id)
+	if err != nil {
+		return Pool{}, failed("find pool", err)
+	}
+	return p, nil
+}
+
+// poolByID finds the pool that a transaction is about, or a reader.
+func poolByID(ctx context.Context, db interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}, id string) (Pool, error) {
+	p, err := scanPool(db.QueryRowContext(ctx, selectPools+" WHERE id = $1", clip(id, maxID)))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Pool{}, noPool(id)
 	}

@@ -101,6 +101,20 @@ func testPoolByName(t *testing.T, b backend) {
 	}
 }
 
+func testPoolByID(t *testing.T, b backend) {
+	st, _ := b.fresh(t)
+	want := addPool(t, st, "gitlab")
+	addPool(t, st, "other")
+	if p, err := st.PoolByID(t.Context(), want.ID); err != nil || !reflect.DeepEqual(p, want) {
+		t.Errorf("it is %+v, %v; want %+v", p, err, want)
+	}
+	for _, id := range []string{"", "gitlab", strings.ToLower(want.ID), want.ID + "\x00", strings.Repeat("0", 10_000)} {
+		if p, err := st.PoolByID(t.Context(), id); !errors.Is(err, store.ErrNotFound) || len(err.Error()) > 200 {
+			t.Errorf("%.30q is %+v, %.300v; want ErrNotFound", id, p, err)
+		}
+	}
+}
+
 func testPoolByTokenKey(t *testing.T, b backend) {
 	st, location := b.fresh(t)
 	one, two, bare, late := addPool(t, st, "one"), addPool(t, st, "two"), addPool(t, st, "bare"), addPool(t, st, "late")

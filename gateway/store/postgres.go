@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -50,6 +51,13 @@ var (
 		"SET jit = off",
 	}
 )
+
+// postgresScheme is how its locations begin.
+var postgresScheme = regexp.MustCompile(`\Apostgres(ql)?://`)
+
+// IsPostgres says whether [Open] would take a location for PostgreSQL's URL and
+// not for SQLite's file.
+func IsPostgres(location string) bool { return postgresScheme.MatchString(location) }
 
 func (s *Store) openPostgres(ctx context.Context, location string) (name string, err error) {
 	cfg, err := pgx.ParseConfig(location)

@@ -43,6 +43,12 @@ func TestOpenShowsNoPassword(t *testing.T) {
 		{"unknown sslmode", "postgres://gateway:s3cr3t@127.0.0.1:1/db?sslmode=perhaps", "postgres://USER:PASSWORD@HOST:PORT/DATABASE"},
 		{"another kind", "mysql://gateway:s3cr3t@127.0.0.1:1/db", "mysql://…: a database of this kind is not supported"},
 		{"capitals", "Postgres://gateway:s3cr3t@127.0.0.1:1/db", "not supported"},
+		{"a space before", " postgres://gateway:s3cr3t@127.0.0.1:1/db", "not supported"},
+		{"quotes around", "'postgres://gateway:s3cr3t@127.0.0.1:1/db'", "not supported"},
+		{"one slash", "postgres:/gateway:s3cr3t@127.0.0.1:1/db", "postgres…: a database of this kind is not supported"},
+		{"no slash", "postgresql:gateway:s3cr3t@127.0.0.1:1/db", "not supported"},
+		{"words", "host=127.0.0.1 user=gateway password=s3cr3t", "not supported"},
+		{"more words", "dbname = db password = 's3cr3t'", "not supported"},
 	} {
 		_, err := store.Open(t.Context(), tt.location)
 		if err == nil {
@@ -58,8 +64,20 @@ func TestOpenShowsNoPassword(t *testing.T) {
 			t.Errorf("%s: error %q doesn't say %q", tt.what, err, tt.want)
 		}
 	}
-	if made, _ := filepath.Glob("*:*"); len(made) > 0 {
+	if made, _ := filepath.Glob("*[:=]*"); len(made) > 0 {
 		t.Errorf("a URL was taken for a file: %v", made)
+	}
+}
+
+func TestIsPostgres(t *testing.T) {
+	for location, want := range map[string]bool{
+		"postgres://h/d": true, "postgresql://h/d": true,
+		"gateway.db": false, "/var/lib/vcs-gateway/gateway.db": false, "postgres": false, "postgres/gateway.db": false, "/postgres://h": false,
+		"Postgres://h/d": false, " postgres://h/d": false, "postgres:/h/d": false, "mysql://h/d": false, "": false,
+	} {
+		if got := store.IsPostgres(location); got != want {
+			t.Errorf("IsPostgres(%q) is %v", location, got)
+		}
 	}
 }
 

@@ -66,7 +66,40 @@ type RequestFilter struct {
 	From    time.Time // came at this time or later
 	To      time.Time // came before this time
 	Before  int64     // older than the request with this Seq, for the next page
-	Limit   int       // 0 or more than MaxPage: MaxPage
+	// After is for following the log: only requests with a greater Seq, oldest
+	// first by Seq. Before is not looked at then.
+	After int64
+	Limit int // 0 or more than MaxPage: MaxPage
+}
+
+// MaxAfter bounds the requests that are looked at for [RequestFilter.After].
+const MaxAfter = 100_000
+
+// requestFields are the fields that a filter compares: for the query and for
+// [RequestFilter.Matches] alike.
+var requestFields = []struct {
+	column string
+	max    int
+	want   func(*RequestFilter) string
+	is     func(*Request) string
+}{
+	{"pool_id", maxID, func(f *RequestFilter) string { return f.PoolID }, func(r *Request) string { return r.PoolID }},
+	{"key_id", maxID, func(f *RequestFilter) string { return f.KeyID }, func(r *Request) string { return r.KeyID }},
+	{"outcome", maxOutcome, func(f *RequestFilter) string { return f.Outcome }, func(r *Request) string { return r.Outcome }},
+	{"name", maxName, func(f *RequestFilter) string { return f.Name }, func(r *Request) string { return r.Name }},
+	{"project", maxProject, func(f *RequestFilter) string { return f.Project }, func(r *Request) string { return r.Project }},
+	{"id", maxRequestID, func(f *RequestFilter) string { return f.ID }, func(r *Request) string { return r.ID }},
+}
+
+// Matches says whether a filter selects a request, stored or not, by its fields
+// and time. Before, After and Limit are not looked at.
+func (f RequestFilter) Matches(r Request) bool {
+	for _, field := range requestFields {
+		if want := field.want(&f); want != "" && clip(want, field.max) != clip(field.is(&r), field.max) {
+			return false
+		}
+	}
+	return (f.From.IsZero() || micros(r.At) >= micros(f.From)) && (f.To.IsZero() || micros(r.At) < micros(f.To))
 }
 
 const requestColumns = "id, at, pool_id, pool_name, key_id, key_name, session_id, instance, stream, method, path, name, purpose, project, " +
@@ -93,49 +126,107 @@ func (r Request) args() []any {
 }
 
 // AddRequests adds requests to the log, all or none, and counts them for
-// [Store.Traffic]. Their Seq is not looked at.
+// [Store.Traffic]. Their Seq is not looked at; when all are stored it is set, in
+// the slice itself, to numbers that increase. On an error none is changed.
 func (s *Store) AddRequests(ctx context.Context, requests []Request) error {
 	if len(requests) == 0 {
 		return nil
 	}
-	err := s.inTx(ctx, turnToLog, func(tx *sql.Tx) error {
-		rows := requestRows
-		insert := func(args []any) error { // the connection keeps it prepared
-			_, err := tx.ExecContext(ctx, insertRequests(len(args)/requestColumnCount), args...)
+	var seqs []int64
+	err := s.inTx(ctx, turnToLog, func(tx *sql.Tx) (err error) {
+		if s.server {
+			seqs, err = insertInChunks(ctx, tx, requests)
+		} else {
+			seqs, err = insertOneByOne(ctx, tx, requests)
+		}
+		if err != nil {
 			return err
-		}
-		if !s.server {
-			one, err := tx.PrepareContext(ctx, insertRequests(1)) // closed with the transaction
-			if err != nil {
-				return err
-			}
-			rows = 1
-			insert = func(args []any) error {
-				_, err := one.ExecContext(ctx, args...)
-				return err
-			}
-		}
-		for chunk := range slices.Chunk(requests, rows) {
-			args := make([]any, 0, rows*requestColumnCount)
-			for _, r := range chunk {
-				args = append(args, r.args()...)
-			}
-			if err := insert(args); err != nil {
-				return err
-			}
 		}
 		return countTraffic(ctx, tx, requests)
 	})
 	if err != nil {
 		return fmt.Errorf("store requests: %w", err)
 	}
+	for i, seq := range seqs {
+		requests[i].Seq = seq
+	}
 	return nil
+}
+
+// insertOneByOne adds requests on SQLite.
+func insertOneByOne(ctx context.Context, tx *sql.Tx, requests []Request) (seqs []int64, err error) {
+	insert, err := tx.PrepareContext(ctx, insertRequests(1)) // closed with the transaction
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range requests {
+		res, err := insert.ExecContext(ctx, r.args()...)
+		if err != nil {
+			return nil, err
+		}
+		seq, err := res.LastInsertId()
+		if err != nil {
+			return nil, err
+		}
+		seqs = append(seqs, seq)
+	}
+	return seqs, nil
+}
+
+// insertInChunks adds requests on a server, whose rows come back in the order in
+// which they were given.
+func insertInChunks(ctx context.Context, tx *sql.Tx, requests []Request) (seqs []int64, err error) {
+	for chunk := range slices.Chunk(requests, requestRows) {
+		args := make([]any, 0, len(chunk)*requestColumnCount)
+		for _, r := range chunk {
+			args = append(args, r.args()...)
+		}
+		// The connection keeps the statement prepared.
+		rows, err := tx.QueryContext(ctx, insertRequests(len(chunk))+" RETURNING seq", args...)
+		if err != nil {
+			return nil, err
+		}
+		if seqs, err = appendSeqs(seqs, rows); err != nil {
+			return nil, err
+		}
+	}
+	// Who is given another's number would be shown another's request.
+	if len(seqs) != len(requests) || !slices.IsSorted(seqs) {
+		return nil, fmt.Errorf("the database gave %d requests %d numbers, or not in their order", len(requests), len(seqs))
+	}
+	return seqs, nil
+}
+
+// appendSeqs reads rows of one number each, and closes them.
+func appendSeqs(seqs []int64, rows *sql.Rows) ([]int64, error) {
+	defer rows.Close()
+	for rows.Next() {
+		var seq int64
+		if err := rows.Scan(&seq); err != nil {
+			return nil, err
+		}
+		seqs = append(seqs, seq)
+	}
+	return seqs, rows.Err()
 }
 
 // Requests returns requests, newest first: by the time they came, and those of
 // one time by Seq. A filter by one field, or by a pool and another field, reads
 // no rows but those it returns; more fields at once may read more.
+//
+// With After they come oldest first, by Seq, so that whoever follows the log
+// goes on with the last Seq as the next After. A request has a greater Seq than
+// all that could be read before it, also with several gateways on one
+// PostgreSQL, so none is left out; but of the requests after After only the
+// newest MaxAfter are looked at, since any number of them may not match.
 func (s *Store) Requests(ctx context.Context, f RequestFilter) ([]Request, error) {
+	if f.After > 0 {
+		requests, err := s.requestsAfter(ctx, f)
+		if err != nil {
+			return nil, fmt.Errorf("read requests: %w", err)
+		}
+		return requests, nil
+	}
 	var after time.Time
 	if f.Before > 0 {
 		var at int64
@@ -156,21 +247,38 @@ func (s *Store) Requests(ctx context.Context, f RequestFilter) ([]Request, error
 	return requests, nil
 }
 
+func (s *Store) requestsAfter(ctx context.Context, f RequestFilter) ([]Request, error) {
+	var newest int64
+	if err := s.read.QueryRowContext(ctx, "SELECT COALESCE(MAX(seq), 0) FROM requests").Scan(&newest); err != nil {
+		return nil, err
+	}
+	f.After = max(f.After, newest-MaxAfter)
+	query, args := s.requestsAfterQuery(f)
+	return rowsOf(ctx, s.read, scanRequest, query, args...)
+}
+
+// requestsAfterQuery goes up from After by the primary key and by no other
+// index: one for the filter's fields would first find all that ever matched.
+func (s *Store) requestsAfterQuery(f RequestFilter) (query string, args []any) {
+	var where conditions
+	after := "seq > " + where.arg(f.After)
+	from := " FROM requests NOT INDEXED" // SQLite's words for it
+	if s.server {
+		// OFFSET 0 keeps the planner from taking the outer conditions in.
+		from = " FROM (SELECT * FROM requests WHERE " + after + " ORDER BY seq OFFSET 0) AS requests"
+	} else {
+		where.words = append(where.words, after)
+	}
+	where.addFields(f)
+	where.addTimes(f, "at")
+	return "SELECT seq, " + requestColumns + from + where.String() + " ORDER BY seq LIMIT " + where.arg(page(f.Limit)), where.args
+}
+
 // requestsQuery makes the query for a filter, of which Before came at the time
 // after.
 func (s *Store) requestsQuery(f RequestFilter, after time.Time) (query string, args []any) {
 	var where conditions
-	for _, is := range []struct {
-		column, value string
-		max           int
-	}{
-		{"pool_id", f.PoolID, maxID}, {"key_id", f.KeyID, maxID}, {"outcome", f.Outcome, maxOutcome},
-		{"name", f.Name, maxName}, {"project", f.Project, maxProject}, {"id", f.ID, maxRequestID},
-	} {
-		if is.value != "" {
-			where.add(is.column+" = %s", clip(is.value, is.max))
-		}
-	}
+	where.addFields(f)
 	at := "at"
 	switch {
 	case !s.server:
@@ -179,12 +287,7 @@ func (s *Store) requestsQuery(f RequestFilter, after time.Time) (query string, a
 	case f.PoolID == "" || f.ID != "":
 		at = "(at + 0)"
 	}
-	if !f.From.IsZero() {
-		where.add(at+" >= %s", micros(f.From))
-	}
-	if !f.To.IsZero() {
-		where.add(at+" < %s", micros(f.To))
-	}
+	where.addTimes(f, at)
 	if f.Before > 0 {
 		where.add("("+at+", seq) < (%s, %s)", micros(after), f.Before)
 	}
@@ -197,6 +300,25 @@ func (s *Store) requestsQuery(f RequestFilter, after time.Time) (query string, a
 	query = "SELECT seq, " + requestColumns + from + where.String() +
 		" ORDER BY " + at + " DESC, seq DESC LIMIT " + where.arg(page(f.Limit))
 	return query, where.args
+}
+
+// addFields adds what a filter says of columns.
+func (c *conditions) addFields(f RequestFilter) {
+	for _, field := range requestFields {
+		if want := field.want(&f); want != "" {
+			c.add(field.column+" = %s", clip(want, field.max))
+		}
+	}
+}
+
+// addTimes adds a filter's times; at is the expression to compare.
+func (c *conditions) addTimes(f RequestFilter, at string) {
+	if !f.From.IsZero() {
+		c.add(at+" >= %s", micros(f.From))
+	}
+	if !f.To.IsZero() {
+		c.add(at+" < %s", micros(f.To))
+	}
 }
 
 // byTime is what the index by time alone sorts by. The migration says why there

@@ -22,6 +22,9 @@ var (
 	ErrLastAdmin = errors.New("is the last admin key that hasn't expired: make another one first")
 )
 
+// errUnknownDatabase doesn't show the location, which may have a password.
+var errUnknownDatabase = errors.New("a database of this kind is not supported: give a file's path, or " + postgresForm)
+
 // Store is an open database.
 type Store struct {
 	// SQLite has one writer at a time. A pool of one connection queues writers
@@ -35,8 +38,10 @@ type Store struct {
 	keyByHash *sql.Stmt
 }
 
-// scheme is what tells a URL from a file's path.
-var scheme = regexp.MustCompile(`\A[A-Za-z][A-Za-z0-9+.-]*://`)
+// notAFile is what tells a URL, or the words that other programs take for one,
+// from a file's path: "postgres:", "://", "host=". The first group is what may
+// be shown: a password may stand anywhere else.
+var notAFile = regexp.MustCompile(`(?i)(?:\A\s*([a-z][a-z0-9+.-]*)://|\A\s*(postgres(?:ql)?):|://|(?:\A|\s)(?:host|hostaddr|user|password|dbname)\s*=)`)
 
 // Open opens the database at location, brings its schema up to date, and
 // creates it if it's a file that is missing. Gateways that start at the same
@@ -55,14 +60,15 @@ func Open(ctx context.Context, location string) (*Store, error) {
 	s := &Store{}
 	var name string
 	var err error
-	switch given := scheme.FindString(location); given {
-	case "postgres://", "postgresql://":
+	switch words := notAFile.FindStringSubmatch(location); {
+	case IsPostgres(location):
 		name, err = s.openPostgres(ctx, location)
-	case "":
+	case words == nil:
 		name, err = s.openSQLite(ctx, location)
+	case words[1] != "":
+		name, err = words[1]+"://…", errUnknownDatabase
 	default:
-		name, err = given+"…", errors.New("a database of this kind is not supported: "+
-			"give a file's path, or "+postgresForm)
+		name, err = words[2]+"…", errUnknownDatabase
 	}
 	if err == nil {
 		err = s.prepare(ctx)

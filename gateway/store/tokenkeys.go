@@ -85,7 +85,7 @@ func (s *Store) RevokeTokenKey(ctx context.Context, by Actor, poolID, keyID stri
 			return err
 		}
 		if !revoked {
-			return fmt.Errorf("token key %s of pool %q %w", quote(keyID), p.Name, ErrNotFound)
+			return noTokenKey(keyID, p)
 		}
 		return audit(ctx, tx, by, ActionTokenRevoke, p.target(), facts{"token_key": keyID})
 	})
@@ -93,6 +93,49 @@ func (s *Store) RevokeTokenKey(ctx context.Context, by Actor, poolID, keyID stri
 		return failed("revoke token key", err)
 	}
 	return nil
+}
+
+// ExpireTokenKey gives a pool's key a last moment, before which the agents that
+// use it need their new token. It only ever comes earlier: the error is an
+// [*InvalidError] for a time that has passed or isn't before the one the key
+// has, and wraps [ErrNotFound] when there is no such pool, or it has no such key.
+func (s *Store) ExpireTokenKey(ctx context.Context, by Actor, poolID, keyID string, at time.Time) error {
+	err := s.inTx(ctx, turnToChange, func(tx *sql.Tx) error {
+		p, err := poolByID(ctx, tx, poolID)
+		if err != nil {
+			return err
+		}
+		k, err := scanTokenKey(tx.QueryRowContext(ctx, "SELECT "+tokenKeyColumns+" FROM token_keys t WHERE t.pool_id = $1 AND t.id = $2", p.ID, clip(keyID, maxID)))
+		if errors.Is(err, sql.ErrNoRows) {
+			return noTokenKey(keyID, p)
+		}
+		if err != nil {
+			return err
+		}
+		if at.IsZero() {
+			return &InvalidError{"expires", "there is no time at which the token key is to expire: give one that is still to come"}
+		}
+		expires, err := checkExpiry(at, now())
+		if err != nil {
+			return err
+		}
+		if !k.ExpiresAt.IsZero() && !expires.Before(k.ExpiresAt) {
+			return &InvalidError{"expires", fmt.Sprintf("the token key expires at %s already and can't be given until %s: give an earlier time, or add a new key",
+				expiry(k.ExpiresAt), expiry(expires))}
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE token_keys SET expires_at = $2 WHERE id = $1", k.ID, micros(expires)); err != nil {
+			return err
+		}
+		return audit(ctx, tx, by, ActionTokenExpire, p.target(), facts{"token_key": k.ID, "expires": expiry(expires)})
+	})
+	if err != nil {
+		return failed("expire token key", err)
+	}
+	return nil
+}
+
+func noTokenKey(id string, p Pool) error {
+	return fmt.Errorf("token key %s of pool %q %w", quote(id), p.Name, ErrNotFound)
 }
 
 // TokenKeys returns a pool's keys, oldest first. The error wraps [ErrNotFound]
@@ -132,12 +175,9 @@ func scanTokenKey(r row) (TokenKey, error) {
 //
 // How long it takes tells nothing about how much of a key was right.
 func (s *Store) PoolByTokenKey(ctx context.Context, poolID string, key Hash) (Pool, TokenKey, error) {
-	p, err := scanPool(s.read.QueryRowContext(ctx, selectPools+" WHERE id = $1", clip(poolID, maxID)))
-	if errors.Is(err, sql.ErrNoRows) {
-		return Pool{}, TokenKey{}, noPool(poolID)
-	}
+	p, err := poolByID(ctx, s.read, poolID)
 	if err != nil {
-		return Pool{}, TokenKey{}, fmt.Errorf("check token key: %w", err)
+		return Pool{}, TokenKey{}, failed("check token key", err)
 	}
 	type hashed struct {
 		TokenKey

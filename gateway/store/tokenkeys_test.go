@@ -77,3 +77,56 @@ func testTokenKeysAreBounded(t *testing.T, b backend) {
 		}
 	}
 }
+
+// A key's last moment only ever comes earlier.
+func testExpireTokenKey(t *testing.T, b backend) {
+	st, location := b.fresh(t)
+	pool, other := addPool(t, st, "gitlab"), addPool(t, st, "other")
+	keys, err := st.TokenKeys(t.Context(), pool.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := keys[0]
+	hour := time.Now().Add(time.Hour).UTC().Truncate(time.Microsecond)
+	for _, tt := range []struct {
+		what string
+		at   time.Time
+		ok   bool
+		want time.Time // how long it has then
+	}{
+		{"no time", time.Time{}, false, time.Time{}},
+		{"now", time.Now(), false, time.Time{}},
+		{"a first time", hour.Add(time.Minute), true, hour.Add(time.Minute)},
+		{"later", hour.Add(2 * time.Minute), false, hour.Add(time.Minute)},
+		{"the same", hour.Add(time.Minute), false, hour.Add(time.Minute)},
+		{"none again", time.Time{}, false, hour.Add(time.Minute)},
+		{"earlier", hour, true, hour},
+		{"the past", time.Now().Add(-time.Second), false, hour},
+	} {
+		err := st.ExpireTokenKey(t.Context(), admin, pool.ID, key.ID, tt.at)
+		var invalid *store.InvalidError
+		if tt.ok && err != nil || !tt.ok && (!errors.As(err, &invalid) || invalid.Field != "expires") {
+			t.Errorf("%s: %v", tt.what, err)
+		}
+		if keys, err := st.TokenKeys(t.Context(), pool.ID); err != nil || keys[0].ExpiresAt != tt.want {
+			t.Errorf("%s: the key is %+v, %v; want it to expire at %v", tt.what, keys[0], err, tt.want)
+		}
+	}
+	for _, wrong := range [][2]string{{other.ID, key.ID}, {pool.ID, "x"}, {"gitlab", key.ID}, {"", ""}} {
+		if err := st.ExpireTokenKey(t.Context(), admin, wrong[0], wrong[1], hour); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("expire %v: %v, want ErrNotFound", wrong, err)
+		}
+	}
+	log, err := st.Audit(t.Context(), store.AuditFilter{Action: store.ActionTokenExpire})
+	if err != nil || len(log) != 2 || log[0].Target.ID != pool.ID || log[0].Detail["token_key"] != key.ID || log[0].Detail["expires"] != hour.Format(time.RFC3339) {
+		t.Errorf("the audit log has %+v, %v", log, err)
+	}
+
+	if _, _, err := st.PoolByTokenKey(t.Context(), pool.ID, store.HashOf("token of gitlab")); err != nil {
+		t.Errorf("before its last moment: %v", err)
+	}
+	b.exec(t, location, "UPDATE token_keys SET expires_at = $1 WHERE id = $2", time.Now().UnixMicro(), key.ID)
+	if _, _, err := st.PoolByTokenKey(t.Context(), pool.ID, store.HashOf("token of gitlab")); !errors.Is(err, store.ErrExpired) {
+		t.Errorf("after it: %v, want ErrExpired", err)
+	}
+}
