@@ -28,7 +28,7 @@ const (
 	outcomeCut       = "cut"       // the answer broke off on the VCS's or the agent's side
 )
 
-// finish counts and logs a request, whatever became of it.
+// finish counts and logs a request, on stdout and for the store, whatever became of it.
 func (h *callers) finish(c *call, r *http.Request, panicked any) {
 	total := time.Since(c.began)
 	status := c.w.Status()
@@ -46,22 +46,29 @@ func (h *callers) finish(c *call, r *http.Request, panicked any) {
 	h.metrics.Bytes.WithLabelValues(metrics.DirectionIn).Add(float64(c.bodyIn.Bytes()))
 	h.metrics.Bytes.WithLabelValues(metrics.DirectionOut).Add(float64(c.w.Bytes()))
 
+	e := store.Request{
+		ID: c.id, At: c.began, PoolID: c.pool.ID, PoolName: c.pool.Name, KeyID: c.key.ID, KeyName: c.key.Name,
+		Method: r.Method, Path: loggedTarget(c, r), Name: c.told.name, Purpose: c.told.purpose, Project: c.told.project,
+		Outcome: outcome, Code: c.code, Reason: c.told.reason, Status: status,
+		Queued: c.queued, FirstByte: c.first, Total: total, BytesIn: c.bodyIn.Bytes(), BytesOut: c.w.Bytes(),
+	}
 	attrs := make([]slog.Attr, 0, 24)
 	attrs = append(attrs,
-		slog.String("id", c.id), slog.String("pool", c.pool.Name), slog.String("key", c.key.Name),
-		slog.String("method", r.Method), slog.String("path", loggedTarget(c, r)),
-		slog.String("name", c.told.name), slog.String("purpose", c.told.purpose), slog.String("project", c.told.project),
+		slog.String("id", e.ID), slog.String("pool", e.PoolName), slog.String("key", e.KeyName),
+		slog.String("method", e.Method), slog.String("path", e.Path),
+		slog.String("name", e.Name), slog.String("purpose", e.Purpose), slog.String("project", e.Project),
 		slog.String("outcome", outcome), slog.Int("status_code", status),
-		slog.Float64("queued", c.queued.Seconds()), slog.Float64("first_byte", c.first.Seconds()), slog.Float64("elapsed", total.Seconds()),
-		slog.Int64("bytes_in", c.bodyIn.Bytes()), slog.Int64("bytes_out", c.w.Bytes()))
+		slog.Float64("queued", e.Queued.Seconds()), slog.Float64("first_byte", e.FirstByte.Seconds()), slog.Float64("elapsed", total.Seconds()),
+		slog.Int64("bytes_in", e.BytesIn), slog.Int64("bytes_out", e.BytesOut))
 	if c.member != nil {
-		attrs = append(attrs, slog.String("session", c.member.session.ID), slog.String("instance", c.member.session.Hello.Instance), slog.String("stream", c.told.stream))
+		e.SessionID, e.Instance, e.Stream = c.member.session.ID, c.member.session.Hello.Instance, streamNumber(c.told.stream)
+		attrs = append(attrs, slog.String("session", e.SessionID), slog.String("instance", e.Instance), slog.String("stream", c.told.stream))
 	}
-	if c.code != "" {
-		attrs = append(attrs, slog.String("code", c.code))
+	if e.Code != "" {
+		attrs = append(attrs, slog.String("code", e.Code))
 	}
-	if c.told.reason != "" {
-		attrs = append(attrs, slog.String("reason", c.told.reason))
+	if e.Reason != "" {
+		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
 	if c.failure != nil {
 		attrs = append(attrs, slog.String("error", c.failure.Error()))
@@ -69,11 +76,21 @@ func (h *callers) finish(c *call, r *http.Request, panicked any) {
 	if c.pool.Name == "" {
 		attrs = append(attrs, slog.String("remote", r.RemoteAddr))
 	}
+	h.recorder.record(e)
 	level := slog.LevelInfo
 	if outcome != outcomeServed && outcome != outcomeCancelled {
 		level = slog.LevelWarn
 	}
 	h.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// streamNumber reads an agent's number of a stream; 0 if it is none.
+func streamNumber(s string) int {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return int(n)
 }
 
 // loggedTarget is where a request was to go, without credentials: the path on the

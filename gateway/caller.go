@@ -58,10 +58,12 @@ type callers struct {
 	log     *slog.Logger
 	metrics *metrics.Gateway
 	proxy   *httputil.ReverseProxy
+
+	recorder *recorder // takes every request that has ended
 }
 
-func newCallers(keys *keyring, rt *router, log *slog.Logger, m *metrics.Gateway) *callers {
-	h := &callers{store: keys, router: rt, log: log, metrics: m}
+func newCallers(keys *keyring, rt *router, rec *recorder, log *slog.Logger, m *metrics.Gateway) *callers {
+	h := &callers{store: keys, router: rt, recorder: rec, log: log, metrics: m}
 	h.proxy = &httputil.ReverseProxy{
 		Transport:      sessionTransport{},
 		Rewrite:        rewrite,

@@ -1,20 +1,29 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"vcsagent/gateway/store"
+	"vcsagent/transport"
 )
 
 // Config is everything the gateway needs to know. Only cmd/vcs-gateway fills it
 // from flags, environment and file.
 type Config struct {
-	DataDir string // database, CA and admin key; made with mode 0700 if it isn't there; required
+	DataDir string // SQLite database, CA and admin key; made with mode 0700 if it isn't there; required
+
+	// Database is the URL of a PostgreSQL database; "" means a SQLite file in
+	// DataDir.
+	Database transport.Secret
 
 	AgentListen   string // host:port for agents, on UDP and TCP; required
 	HTTPListen    string // host:port for callers; required
@@ -33,6 +42,9 @@ type Config struct {
 	QueueLength         int           // requests that may wait for a stream, per pool; 0 or more
 	QueueTimeout        time.Duration // how long one may wait; more than 0
 	ShutdownGracePeriod time.Duration // how long requests in flight may take to end after SIGTERM; 0 cuts them at once
+
+	RequestLogMaxAge  time.Duration // how long requests stay in the store's log; 0 means whatever their age
+	RequestLogMaxRows int64         // how many of the newest stay in it; 0 stores none
 
 	Version string       // the software's version
 	Logger  *slog.Logger // lifecycle and access log; nil means slog.Default()
@@ -65,6 +77,9 @@ func (c *Config) Validate() error {
 	}
 	if c.DataDir == "" {
 		bad("data-dir", "", "no folder is named for the database, the CA and the admin key")
+	}
+	if c.Database != "" && !store.IsPostgres(c.Database.Reveal()) {
+		bad("database", "", "it must be a URL as postgres://USER:PASSWORD@HOST:PORT/DATABASE, or empty for a SQLite file in the data folder")
 	}
 	for _, l := range []struct {
 		setting, value string
@@ -102,7 +117,37 @@ func (c *Config) Validate() error {
 	if c.ShutdownGracePeriod < 0 {
 		bad("shutdown-grace-period", c.ShutdownGracePeriod.String(), "it must be 0 or more, such as 30s")
 	}
+	if c.RequestLogMaxAge < 0 {
+		bad("request-log-max-age", c.RequestLogMaxAge.String(), "it must be more than 0, such as 720h, or 0 to keep requests whatever their age")
+	}
+	if c.RequestLogMaxRows < 0 {
+		bad("request-log-max-rows", strconv.FormatInt(c.RequestLogMaxRows, 10), "it must be 1 or more, or 0 to store no requests")
+	}
 	return errors.Join(problems...)
+}
+
+// databaseKind is what the store runs on, for the log.
+func (c *Config) databaseKind() string {
+	if c.Database != "" {
+		return "postgres"
+	}
+	return "sqlite"
+}
+
+// openStore opens the database. Its errors name the setting to change.
+func openStore(ctx context.Context, c Config) (*store.Store, error) {
+	if c.Database != "" {
+		s, err := store.Open(ctx, c.Database.Reveal())
+		if err != nil {
+			return nil, &SettingError{"database", "", err.Error()}
+		}
+		return s, nil
+	}
+	s, err := store.Open(ctx, filepath.Join(c.DataDir, store.FileName))
+	if err != nil {
+		return nil, &SettingError{"data-dir", c.DataDir, err.Error()}
+	}
+	return s, nil
 }
 
 func validAddress(s string, leastPort int) bool {

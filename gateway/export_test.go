@@ -144,7 +144,7 @@ func (g *Gateway) Draining(poolID string) int {
 
 // SetTransport makes callers' requests go through rt; call it before Run.
 func (g *Gateway) SetTransport(rt http.RoundTripper) {
-	h := newCallers(newKeyring(g.store), g.router, g.log, g.metrics)
+	h := newCallers(newKeyring(g.store), g.router, g.recorder, g.log, g.metrics)
 	h.proxy.Transport = rt
 	g.server("http").Handler = arrived(h)
 }

@@ -44,9 +44,13 @@ type Gateway struct {
 	id      string // tells this gateway from others
 	metrics *metrics.Gateway
 	router  *router
-	agents  *transport.Listener
-	public  string // the address in tokens
-	pin     string // the own CA's SHA-256; "" with the operator's certificate
+	// recorder stores requests, and retention removes them again.
+	recorder  *recorder
+	retention *retention
+
+	agents *transport.Listener
+	public string // the address in tokens
+	pin    string // the own CA's SHA-256; "" with the operator's certificate
 
 	servers  []*server // callers, admin, metrics: in the order in which they stop
 	draining atomic.Bool
@@ -74,8 +78,8 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	if g.lock, err = lockFolder(cfg.DataDir); err != nil {
 		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
 	}
-	if g.store, err = store.Open(ctx, filepath.Join(cfg.DataDir, "gateway.db")); err != nil {
-		return nil, &SettingError{"data-dir", cfg.DataDir, err.Error()}
+	if g.store, err = openStore(ctx, cfg); err != nil {
+		return nil, err
 	}
 	created, err := control.EnsureAdminKey(ctx, g.store, cfg.DataDir)
 	if err != nil {
@@ -88,6 +92,8 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	reg := metrics.NewRegistry("vcs_gateway", cfg.Version)
 	g.metrics = metrics.NewGateway(reg)
 	g.router = newRouter(cfg.QueueLength, cfg.QueueTimeout, g.metrics)
+	g.retention = newRetention(cfg, g.store, g.log)
+	g.recorder = newRecorder(cfg, g.store, g.retention, g.log, g.metrics)
 	if err := errors.Join(g.listenForAgents(), g.listenHTTP(reg)); err != nil {
 		return nil, err
 	}
@@ -184,7 +190,7 @@ func (g *Gateway) resetKey() ([sha256.Size]byte, error) {
 // listenHTTP binds callers, admin and metrics.
 func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 	g.servers = []*server{
-		newServer("http", newCallers(newKeyring(g.store), g.router, g.log, g.metrics), g.log),
+		newServer("http", newCallers(newKeyring(g.store), g.router, g.recorder, g.log, g.metrics), g.log),
 		newServer("admin", api.New(api.Config{Control: g.control(), Logger: g.log}), g.log),
 		newServer("metrics", metrics.Handler(reg, g.ready), g.log),
 	}
@@ -236,7 +242,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer g.lock.Close()
 	defer g.store.Close()
 	failed := make(chan error, len(g.servers)+1)
+	recording, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
+	var recorder sync.WaitGroup
+	recorder.Go(func() { g.recorder.run(recording) })
 	var wg sync.WaitGroup
+	pruning, endPruning := context.WithCancel(ctx)
+	defer endPruning()
+	wg.Go(func() { g.retention.run(pruning) })
 	agentsCtx, endAgents := context.WithCancel(context.Background())
 	defer endAgents()
 	wg.Go(func() {
@@ -258,12 +271,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.log.Warn("commands on this machine need --address: the admin listener's could not be written down", "error", err)
 	}
 	g.log.Info("serving", "version", g.cfg.Version, "agents", g.agents.Addr().String(), "public_address", g.public, "own_ca_sha256", g.pin,
-		"http", g.Addr("http"), "admin", g.Addr("admin"), "metrics", g.Addr("metrics"), "data_dir", g.cfg.DataDir, "gateway", g.id)
+		"http", g.Addr("http"), "admin", g.Addr("admin"), "metrics", g.Addr("metrics"), "data_dir", g.cfg.DataDir, "database", g.cfg.databaseKind(), "gateway", g.id)
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	endPruning()
+	g.recorder.followers.close() // the admin listener's shutdown waits for those who read them
 	g.drain()
 	endAgents()
 	g.server("metrics").Close() // last, so that probes and metrics tell of the drain
@@ -272,6 +287,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		s.conns.Wait() // they end soon: their connections and the agents' are closed
 	}
 	g.router.following.Wait()
+	// Every request has ended: the last ones are stored, and then the store closed.
+	g.recorder.close()
+	stop := time.AfterFunc(flushTimeout, giveUp)
+	recorder.Wait()
+	stop.Stop()
 	g.log.Info("stopped")
 	return err
 }
@@ -388,7 +408,7 @@ func (g *Gateway) join(s *transport.Session) {
 func (g *Gateway) control() *control.Control {
 	return &control.Control{
 		Store: g.store, Token: g.tokenFor, Version: g.cfg.Version, Logger: g.log,
-		Live: control.Live{Connections: g.connections},
+		Live: control.Live{Connections: g.connections, Follow: g.recorder.followers.follow},
 	}
 }
 

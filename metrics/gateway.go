@@ -10,7 +10,16 @@ type Gateway struct {
 	QueueLength *prometheus.GaugeVec     // pool: requests that wait for a stream
 	Bytes       *prometheus.CounterVec   // direction
 	Refused     *prometheus.CounterVec   // carrier: connections to the agents' listener that got no session
+	LogBuffered prometheus.Gauge         // requests that wait to be stored in the log
+	LogStored   prometheus.Counter       // requests stored in the log
+	LogDropped  *prometheus.CounterVec   // reason: requests that couldn't be
 }
+
+// Reasons of LogDropped.
+const (
+	DroppedFull   = "full"   // too many wait to be stored
+	DroppedFailed = "failed" // the database didn't take it, however often tried
+)
 
 // NewGateway makes the gateway's metrics and registers them.
 func NewGateway(reg prometheus.Registerer) *Gateway {
@@ -24,6 +33,12 @@ func NewGateway(reg prometheus.Registerer) *Gateway {
 		Bytes:       counter("vcs_gateway_bytes_total", "Bytes of bodies, in: towards the VCS, out: towards the caller.", "direction"),
 		Refused:     counter("vcs_gateway_refused_connections_total", "Connections to the agents' listener that got no session.", "carrier"),
 	}
-	reg.MustRegister(m.Agents, m.Requests, m.Duration, m.QueueLength, m.Bytes, m.Refused)
+	m.LogBuffered = prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_gateway_access_log_buffered", Help: "Requests that wait to be stored in the log of requests."})
+	m.LogStored = prometheus.NewCounter(prometheus.CounterOpts{Name: "vcs_gateway_access_log_stored_total", Help: "Requests stored in the log of requests."})
+	m.LogDropped = counter("vcs_gateway_access_log_dropped_total", "Requests that could not be stored in the log of requests.", "reason")
+	for _, reason := range []string{DroppedFull, DroppedFailed} {
+		m.LogDropped.WithLabelValues(reason) // there from the start, so that an alert sees the first
+	}
+	reg.MustRegister(m.Agents, m.Requests, m.Duration, m.QueueLength, m.Bytes, m.Refused, m.LogBuffered, m.LogStored, m.LogDropped)
 	return m
 }
