@@ -128,9 +128,13 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%q is not a command of %s: %s", shorten(args[0]), cmd.CommandPath(), hint)
 }
 
-// flagSentence says what is wrong with a flag's name. Values are not quoted,
-// since they may be secrets; wrong values are told by [Settings.Load].
+// flagSentence says what is wrong with a flag's name, or with the value of one
+// that is no setting: such a flag holds no secret. The wrong values of settings
+// are told by [Settings.Load].
 func flagSentence(cmd *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return invalidValue(e.GetFlag().Name, e.GetFlag().Value, e.GetValue(), errors.Unwrap(e))
+	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return fmt.Errorf("--%s needs a value", e.GetFlag().Name)
 	}

@@ -247,8 +247,10 @@ func setAny(v pflag.Value, value any) error {
 func invalidValue(name string, v pflag.Value, given any, err error) error {
 	allowed := err.Error()
 	switch v.Type() {
-	case "int":
+	case "int", "int64":
 		allowed = "it must be a whole number"
+	case "float64":
+		allowed = "it must be a number, such as 50 or 0.5"
 	case "bool":
 		allowed = "it must be true or false"
 	case "duration":

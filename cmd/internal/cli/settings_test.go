@@ -56,6 +56,8 @@ func program(t *testing.T) *cobra.Command {
 		return nil
 	}}
 	s.Bind(greet)
+	greet.Flags().Float64("pace", 1, "words a second") // no setting
+	greet.Flags().Int64("bytes", 0, "how many at most")
 	root.AddCommand(greet, cli.VersionCommand())
 	return root
 }
@@ -211,6 +213,9 @@ func TestCommandLineMistakes(t *testing.T) {
 		{[]string{"gret"}, "prog: \"gret\" is not a command of prog: did you mean \"prog greet\"?\n"},
 		{[]string{secret}, "prog: \"eyJob3N0…\" is not a command of prog: settings are given as flags, see \"prog --help\"\n"},
 		{[]string{"greet", "--count=" + secret}, "prog: --count is \"eyJob3N0…\": it must be a whole number (from the command line)\n"},
+		{[]string{"greet", "--pace=fast"}, "prog: --pace is \"fast\": it must be a number, such as 50 or 0.5\n"},
+		{[]string{"greet", "--bytes=1k"}, "prog: --bytes is \"1k\": it must be a whole number\n"},
+		{[]string{"greet", "--bytes="}, "prog: --bytes: it is empty: it must be a whole number\n"},
 	} {
 		code, out, stderr := runProgram(t, tc.args...)
 		command := "prog"
