@@ -47,6 +47,11 @@ func TestValidate(t *testing.T) {
 		{"no wait", func(c *gateway.Config) { c.QueueTimeout = 0 }, "queue-timeout"},
 		{"no grace", func(c *gateway.Config) { c.ShutdownGracePeriod = 0 }, ""},
 		{"less than none", func(c *gateway.Config) { c.ShutdownGracePeriod = -time.Second }, "shutdown-grace-period"},
+		{"PostgreSQL", func(c *gateway.Config) { c.Database = "postgres://u:p@h/d" }, ""},
+		{"a file for PostgreSQL", func(c *gateway.Config) { c.Database = "gateway.db" }, "database"},
+		{"another server", func(c *gateway.Config) { c.Database = "mysql://u:p@h/d" }, "database"},
+		{"the least of a log", func(c *gateway.Config) { c.RequestLogMaxAge, c.RequestLogMaxRows = 1, 1 }, ""},
+		{"less than none", func(c *gateway.Config) { c.RequestLogMaxAge, c.RequestLogMaxRows = -1, -1 }, "request-log-max-age,request-log-max-rows"},
 		{"three at once", func(c *gateway.Config) { c.AgentListen, c.QueueLength, c.AdminTLSKey = "x", -1, "k" }, "admin-tls-cert,agent-listen,queue-length"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

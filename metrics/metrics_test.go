@@ -70,6 +70,9 @@ func TestNames(t *testing.T) {
 		"vcs_gateway_queue_length":              "pool",
 		"vcs_gateway_bytes_total":               "direction",
 		"vcs_gateway_refused_connections_total": "carrier",
+		"vcs_gateway_access_log_buffered":       "",
+		"vcs_gateway_access_log_stored_total":   "",
+		"vcs_gateway_access_log_dropped_total":  "reason",
 		"vcs_gateway_build_info":                "goversion,version",
 	}
 	got := map[string]string{}

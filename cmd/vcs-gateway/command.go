@@ -9,6 +9,8 @@ import (
 
 	"vcsagent/cmd/internal/cli"
 	"vcsagent/gateway"
+	"vcsagent/gateway/store"
+	"vcsagent/transport"
 )
 
 const envPrefix = "VCS_GATEWAY_"
@@ -34,6 +36,7 @@ func newCommand(run func(context.Context, gateway.Config) error) *cobra.Command 
 
 func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Command {
 	var cfg gateway.Config
+	var databaseFile string
 	var log cli.Log
 	s := cli.NewSettings(envPrefix)
 
@@ -46,6 +49,8 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 
 	f = s.Group("Data and certificates")
 	f.StringVar(&cfg.DataDir, "data-dir", "", "`FOLDER` for the database, the gateway's own CA and the admin key; required")
+	cli.SecretVar(f, &cfg.Database, "database", "`URL` of a PostgreSQL database, postgres://USER:PASSWORD@HOST:PORT/DATABASE; a SQLite file in the data folder if empty. Other users of the machine can see flags, so prefer the variable or a file")
+	f.StringVar(&databaseFile, "database-file", "", "`FILE` that holds the URL, in place of --database")
 	f.StringVar(&cfg.TLSCert, "tls-cert", "", "PEM `FILE` with the agents' listener's certificate; without it a CA of the gateway's own is made and pinned in tokens")
 	f.StringVar(&cfg.TLSKey, "tls-key", "", "PEM `FILE` with its key")
 	f.StringVar(&cfg.HTTPTLSCert, "http-tls-cert", "", "PEM `FILE` with the callers' listener's certificate; without it that is plain HTTP")
@@ -58,6 +63,10 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 	f.DurationVar(&cfg.QueueTimeout, "queue-timeout", 10*time.Second, "how long a request may wait for a free stream")
 	f.DurationVar(&cfg.ShutdownGracePeriod, "shutdown-grace-period", 30*time.Second, "how long requests in flight may take to end after SIGTERM")
 
+	f = s.Group("Log of requests")
+	f.DurationVar(&cfg.RequestLogMaxAge, "request-log-max-age", 30*24*time.Hour, "how long requests stay in the database's log; 0 for any time")
+	f.Int64Var(&cfg.RequestLogMaxRows, "request-log-max-rows", 1_000_000, "`NUMBER` of the newest requests that stay in it; 0 to have requests on stdout only")
+
 	f = s.Group("Observability")
 	s.AddLog(f, &log)
 
@@ -68,6 +77,7 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 	cmd := &cobra.Command{Use: "serve", Short: "Run the gateway", Example: serveExample, Args: cobra.NoArgs}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		told := s.Load(cmd)
+		told = errors.Join(told, readDatabase(&cfg, databaseFile))
 		logger, err := log.Logger(cmd.OutOrStdout())
 		cfg.Version, cfg.Logger = cli.Version(), logger
 		if err := errors.Join(told, cli.Except(errors.Join(err, cfg.Validate()), told)); err != nil {
@@ -76,12 +86,40 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 		s.WarnMisspelt(cmd, logger)
 		ctx, stop := cli.Signals(cmd.Context())
 		defer stop()
-		err = run(ctx, cfg)
-		if _, ok := errors.AsType[*gateway.SettingError](err); ok {
+		err = blameFile(run(ctx, cfg), databaseFile)
+		if cli.SettingName(err) != "" {
 			return s.Invalid(err)
 		}
 		return err
 	}
 	s.Bind(cmd)
 	return cmd
+}
+
+// readDatabase takes the database's URL from its file, if one is named.
+func readDatabase(cfg *gateway.Config, file string) error {
+	switch {
+	case file == "":
+		return nil
+	case cfg.Database != "":
+		return cli.NewSettingError("database-file", file, "--database is given too, and only one of them can count")
+	}
+	url, err := cli.ReadSecretFile(file)
+	if err == nil && !store.IsPostgres(url) {
+		err = errors.New("the file must hold a URL as postgres://USER:PASSWORD@HOST:PORT/DATABASE; a SQLite file needs only --data-dir")
+	}
+	if err != nil {
+		return cli.NewSettingError("database-file", file, err.Error())
+	}
+	cfg.Database = transport.Secret(url)
+	return nil
+}
+
+// blameFile blames the file that holds the database's URL for what is wrong with
+// it, not --database, which wasn't given.
+func blameFile(err error, file string) error {
+	if e, ok := errors.AsType[*gateway.SettingError](err); ok && e.Setting == "database" && file != "" {
+		return cli.NewSettingError("database-file", file, e.Problem)
+	}
+	return err
 }
