@@ -264,8 +264,9 @@ func startGatewayAt(t *testing.T, addr string, authenticate func(context.Context
 	g := &fakeGateway{sessions: make(chan *transport.Session, 16)}
 	cert, _ := authority()
 	l, err := transport.Listen(addr, transport.ListenConfig{
-		TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, GatewayID: "gw-1", Software: "9.9.9", Authenticate: authenticate,
-		OnSession: func(s *transport.Session) { g.sessions <- s }, Logger: slog.New(slog.DiscardHandler),
+		TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, GatewayID: "gw-1", Software: "9.9.9",
+		Authenticate: func(ctx context.Context, h transport.Hello, _ string) (any, error) { return nil, authenticate(ctx, h) },
+		OnSession:    func(s *transport.Session) { g.sessions <- s }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

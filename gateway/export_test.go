@@ -67,10 +67,9 @@ func NewQueue(length int, wait time.Duration, m *metrics.Gateway) *Queue {
 // Join adds a session with the given number of streams.
 func (q *Queue) Join(parallelism int) *Member {
 	s := &transport.Session{Hello: transport.Hello{Parallelism: parallelism}}
-	m := &member{session: s, pool: q.p}
 	q.p.mu.Lock()
 	defer q.p.mu.Unlock()
-	q.p.members[s] = m
+	m := q.p.add(s)
 	q.p.handOut()
 	return m
 }
@@ -118,6 +117,9 @@ type Table = table[string, string]
 // Get looks a key up, with load where it isn't remembered.
 func (t *table[K, V]) Get(key K, load func() (V, error)) (V, error) { return t.get(key, load) }
 
+// Forget is what a change does.
+func (t *table[K, V]) Forget() { t.forget() }
+
 // Len is how many are remembered.
 func (t *table[K, V]) Len() int {
 	t.mu.RLock()
@@ -144,7 +146,7 @@ func (g *Gateway) Draining(poolID string) int {
 
 // SetTransport makes callers' requests go through rt; call it before Run.
 func (g *Gateway) SetTransport(rt http.RoundTripper) {
-	h := newCallers(newKeyring(g.store), g.router, g.recorder, g.log, g.metrics)
+	h := newCallers(g.keyring, g.router, g.recorder, g.log, g.metrics)
 	h.proxy.Transport = rt
 	g.server("http").Handler = arrived(h)
 }

@@ -41,7 +41,8 @@ type Gateway struct {
 	log     *slog.Logger
 	lock    io.Closer // the data folder is this process's while it's open
 	store   *store.Store
-	id      string // tells this gateway from others
+	keyring *keyring // of the store
+	id      string   // tells this gateway from others
 	metrics *metrics.Gateway
 	router  *router
 	// recorder stores requests, and retention removes them again.
@@ -91,6 +92,7 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	control.WarnOfOpenAdminKey(cfg.DataDir, g.log)
 	reg := metrics.NewRegistry("vcs_gateway", cfg.Version)
 	g.metrics = metrics.NewGateway(reg)
+	g.keyring = newKeyring(g.store)
 	g.router = newRouter(cfg.QueueLength, cfg.QueueTimeout, g.metrics)
 	g.retention = newRetention(cfg, g.store, g.log)
 	g.recorder = newRecorder(cfg, g.store, g.retention, g.log, g.metrics)
@@ -116,7 +118,7 @@ func (g *Gateway) listenForAgents() error {
 		GatewayID: g.id, Software: g.cfg.Version, ResetKey: resetKey, Logger: g.log,
 		Authenticate: g.authenticate,
 		OnSession:    g.join,
-		OnRefused:    func(c transport.Carrier, _ error) { g.metrics.Refused.WithLabelValues(string(c)).Inc() },
+		OnRefused:    g.refused,
 	})
 	if err != nil {
 		return bindError("agent-listen", g.cfg.AgentListen, err)
@@ -190,7 +192,7 @@ func (g *Gateway) resetKey() ([sha256.Size]byte, error) {
 // listenHTTP binds callers, admin and metrics.
 func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 	g.servers = []*server{
-		newServer("http", newCallers(newKeyring(g.store), g.router, g.recorder, g.log, g.metrics), g.log),
+		newServer("http", newCallers(g.keyring, g.router, g.recorder, g.log, g.metrics), g.log),
 		newServer("admin", api.New(api.Config{Control: g.control(), Logger: g.log}), g.log),
 		newServer("metrics", metrics.Handler(reg, g.ready), g.log),
 	}
@@ -252,6 +254,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wg.Go(func() { g.retention.run(pruning) })
 	agentsCtx, endAgents := context.WithCancel(context.Background())
 	defer endAgents()
+	wg.Go(func() { g.watch(agentsCtx) })
 	wg.Go(func() {
 		if err := g.agents.Serve(agentsCtx); err != nil {
 			failed <- err
@@ -369,46 +372,11 @@ func (g *Gateway) ready() error {
 	return nil
 }
 
-// authenticate decides on an agent by its pool and key.
-func (g *Gateway) authenticate(ctx context.Context, h transport.Hello) error {
-	if g.draining.Load() {
-		return &transport.Refusal{Code: transport.RefusedDraining, Sentence: "this gateway is shutting down"}
-	}
-	p, _, err := g.store.PoolByTokenKey(ctx, h.PoolID, store.HashOf(h.Key.Reveal()))
-	switch {
-	case err == nil:
-		if g.router.pool(p.ID, p.Name).size() >= maxSessions {
-			return &transport.Refusal{Code: transport.RefusedLimit, RetryAfter: time.Minute,
-				Sentence: fmt.Sprintf("the pool has %d sessions, as many as one may have", maxSessions)}
-		}
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrWrongKey), errors.Is(err, store.ErrExpired):
-		// One sentence for all: which pools exist is nobody's business.
-		return &transport.Refusal{Code: transport.RefusedUnauthorized, Sentence: "the token is for a pool that doesn't exist (any more), or its key was replaced or has expired: get a new token from the gateway's operator"}
-	}
-	return err
-}
-
-// join hands a new session to its pool, which authenticate has looked up.
-func (g *Gateway) join(s *transport.Session) {
-	p := g.router.find(s.Hello.PoolID)
-	if !p.join(s) {
-		g.log.Warn("closed an agent's session: the pool is full", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "sessions", maxSessions)
-		s.Close()
-		return
-	}
-	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
-		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "tags", s.Hello.Tags)
-	g.router.following.Go(func() {
-		<-s.Done()
-		g.log.Info("agent disconnected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "after", time.Since(s.Since).Seconds())
-	})
-}
-
 // control is what admins can do with this gateway.
 func (g *Gateway) control() *control.Control {
 	return &control.Control{
 		Store: g.store, Token: g.tokenFor, Version: g.cfg.Version, Logger: g.log,
-		Live: control.Live{Connections: g.connections, Follow: g.recorder.followers.follow},
+		Live: control.Live{Connections: g.connections, Changed: g.changed, Follow: g.recorder.followers.follow},
 	}
 }
 

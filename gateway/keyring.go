@@ -41,11 +41,18 @@ func (k *keyring) pool(ctx context.Context, name string) (store.Pool, error) {
 	return k.pools.get(name, func() (store.Pool, error) { return k.store.PoolByName(ctx, name) })
 }
 
+// forget makes the next question about each key and pool go to the store.
+func (k *keyring) forget() {
+	k.keys.forget()
+	k.pools.forget()
+}
+
 // table keeps what was found for keyringTTL. Misses aren't kept, so that
 // guesses can't push out what's in use.
 type table[K comparable, V any] struct {
 	mu      sync.RWMutex
 	entries map[K]entry[V]
+	changes int // how often all was forgotten
 }
 
 type entry[V any] struct {
@@ -57,6 +64,7 @@ func (t *table[K, V]) get(key K, load func() (V, error)) (V, error) {
 	now := time.Now()
 	t.mu.RLock()
 	e, ok := t.entries[key]
+	changes := t.changes
 	t.mu.RUnlock()
 	if ok && now.Before(e.until) {
 		return e.value, nil
@@ -64,6 +72,9 @@ func (t *table[K, V]) get(key K, load func() (V, error)) (V, error) {
 	v, err := load()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.changes != changes {
+		return v, err // what was asked before a change may be what was before it
+	}
 	if err != nil {
 		delete(t.entries, key)
 		return v, err
@@ -73,4 +84,11 @@ func (t *table[K, V]) get(key K, load func() (V, error)) (V, error) {
 	}
 	t.entries[key] = entry[V]{v, now.Add(keyringTTL)}
 	return v, nil
+}
+
+func (t *table[K, V]) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entries = nil
+	t.changes++
 }

@@ -4,7 +4,11 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,6 +31,8 @@ type router struct {
 	queueWait   time.Duration // how long each may
 	metrics     *metrics.Gateway
 
+	changes atomic.Int64 // of pools and keys, that this gateway was told of
+
 	mu    sync.Mutex
 	pools map[string]*pool // by the pool's id
 
@@ -44,12 +50,28 @@ func (rt *router) pool(id, name string) *pool {
 	p := rt.pools[id]
 	if p == nil {
 		p = &pool{
-			router: rt, name: name, members: map[*transport.Session]*member{}, waiters: list.New(),
+			router: rt, id: id, name: name, members: map[*transport.Session]*member{}, waiters: list.New(),
 			queued: rt.metrics.QueueLength.WithLabelValues(name),
 		}
 		rt.pools[id] = p
 	}
 	return p
+}
+
+// remove takes out the live side of a pool that was deleted.
+func (rt *router) remove(p *pool) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.pools[p.id] == p {
+		delete(rt.pools, p.id)
+	}
+}
+
+// all returns the live sides of all pools.
+func (rt *router) all() []*pool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	return slices.Collect(maps.Values(rt.pools))
 }
 
 // find returns the live side of a pool, or nil if it never had a session.
@@ -61,23 +83,40 @@ func (rt *router) find(id string) *pool {
 
 // pool is the live side of a pool: its sessions and the requests that wait.
 type pool struct {
-	router *router
-	name   string
-	queued prometheus.Gauge
+	router   *router
+	id, name string
+	queued   prometheus.Gauge
+	checking sync.Mutex // held while the pool is compared with the store
 
 	mu      sync.Mutex
 	members map[*transport.Session]*member
 	waiters *list.List // of chan *member, first come first served
+	cap     int        // of a session's streams; 0: what it offered
+	gone    bool       // the pool was deleted: no session joins any more
 }
 
 // member is a session with the number of its streams that are taken.
 type member struct {
 	session  *transport.Session
 	pool     *pool
-	busy     int       // guarded by pool.mu, as the rest
+	tokenKey string    // the ID of the pool's key that it joined with
+	expires  time.Time // when that does, zero is never; guarded by pool.mu, as the rest
+	streams  int       // that it may use: what it offered, or the pool's cap
+	busy     int       // of these
+	served   int64     // requests that have ended
 	lastUsed time.Time // breaks ties between equally busy sessions
+	ending   bool      // it has no right to be any more, and is being closed
 	draining bool
 	drained  chan struct{} // has a value once the last request of a draining session has ended
+}
+
+// expired says that the key that the session joined with is of no use any more,
+// or "". pool.mu is held.
+func (m *member) expired(now time.Time) string {
+	if m.expires.IsZero() || now.Before(m.expires) {
+		return ""
+	}
+	return "its token's key has expired"
 }
 
 // free tells whether the session may be given another request. One that has
@@ -87,7 +126,7 @@ func (m *member) free() bool {
 	case <-m.session.Done():
 		return false
 	default:
-		return !m.draining && m.busy < m.session.Hello.Parallelism
+		return !m.draining && !m.ending && m.busy < m.streams
 	}
 }
 
@@ -102,21 +141,92 @@ func (p *pool) size() int {
 	return len(p.members)
 }
 
-// join adds a session until it ends; it returns at once. It reports false if the
-// pool is full, since several may have been let in at once.
-func (p *pool) join(s *transport.Session) bool {
-	m := &member{session: s, pool: p, drained: make(chan struct{}, 1)}
-	gauge := p.router.metrics.Agents.WithLabelValues(p.name, string(s.Carrier))
+// Why a session may not join after all; several may have been let in at once.
+var (
+	errPoolFull = fmt.Errorf("the pool has %d sessions, as many as one may have", maxSessions)
+	errPoolGone = errors.New("the pool was deleted")
+)
+
+// join adds a session until it ends; it returns at once. Errors: errPoolFull,
+// errPoolGone.
+func (p *pool) join(s *transport.Session, a *grant) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.members) >= maxSessions {
-		return false
+	switch {
+	case p.gone:
+		return errPoolGone
+	case len(p.members) >= maxSessions:
+		return errPoolFull
 	}
-	p.members[s] = m
+	p.cap = a.pool.MaxParallelism
+	m := p.add(s)
+	m.tokenKey, m.expires = a.tokenKey.ID, a.tokenKey.ExpiresAt
+	gauge := p.router.metrics.Agents.WithLabelValues(p.name, string(s.Carrier))
 	gauge.Inc()
 	p.handOut()
 	p.router.following.Go(func() { p.follow(m, gauge) })
-	return true
+	return nil
+}
+
+// add makes a session a member. p.mu is held.
+func (p *pool) add(s *transport.Session) *member {
+	m := &member{session: s, pool: p, streams: p.capped(s.Hello.Parallelism), drained: make(chan struct{}, 1)}
+	p.members[s] = m
+	return m
+}
+
+// capped is how many streams a session may use that offers so many. p.mu is held.
+func (p *pool) capped(offered int) int {
+	if p.cap > 0 {
+		return min(p.cap, offered)
+	}
+	return offered
+}
+
+// obey takes on what the store says of the pool and returns the sessions that
+// have no right to be any more, which get no more requests.
+func (p *pool) obey(r rights, now time.Time) []ended {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cap = r.pool.MaxParallelism
+	sessions := p.sift(func(m *member) string {
+		m.streams = p.capped(m.session.Hello.Parallelism)
+		return r.deny(m, now)
+	})
+	if r.gone {
+		p.gone = true
+		p.settle()
+	}
+	p.handOut() // the cap may have been raised
+	return sessions
+}
+
+// sift takes requests off the sessions of which deny says why they must end, and
+// returns them. p.mu is held.
+func (p *pool) sift(deny func(*member) string) []ended {
+	var sessions []ended
+	for _, m := range p.members {
+		if m.ending {
+			continue
+		}
+		if why := deny(m); why != "" {
+			m.ending = true
+			sessions = append(sessions, ended{m, why})
+		}
+	}
+	return sessions
+}
+
+// settle tells those who wait when the last session has gone, and with it the
+// live side of a pool that was deleted. p.mu is held.
+func (p *pool) settle() {
+	if len(p.members) > 0 {
+		return
+	}
+	p.turnAway()
+	if p.gone {
+		p.router.remove(p)
+	}
 }
 
 // follow watches a session to its end. It alone speaks to the agent, since one
@@ -139,9 +249,7 @@ func (p *pool) follow(m *member, gauge prometheus.Gauge) {
 			p.mu.Lock()
 			delete(p.members, m.session)
 			gauge.Dec()
-			if len(p.members) == 0 {
-				p.turnAway()
-			}
+			p.settle()
 			p.mu.Unlock()
 			return
 		}
@@ -207,6 +315,7 @@ func (m *member) release() {
 	p := m.pool
 	p.mu.Lock()
 	m.busy--
+	m.served++
 	if m.draining && m.busy == 0 {
 		m.drained <- struct{}{} // once: a draining session gets nothing new
 	}
@@ -256,7 +365,7 @@ func (p *pool) leastBusy() *member {
 			continue
 		}
 		// Compared as fractions: busy/parallelism.
-		a, b := m.busy*best.session.Hello.Parallelism, best.busy*m.session.Hello.Parallelism
+		a, b := m.busy*best.streams, best.busy*m.streams
 		if a < b || a == b && m.lastUsed.Before(best.lastUsed) {
 			best = m
 		}
@@ -279,23 +388,38 @@ func (rt *router) drainAll() {
 			s.Drain()
 		})
 	}
+	rt.await(&told, drainPatience)
+}
+
+// await waits for a group whose members are of rt.following, but not for long.
+func (rt *router) await(group *sync.WaitGroup, patience time.Duration) {
 	all := make(chan struct{})
 	rt.following.Go(func() {
-		told.Wait()
+		group.Wait()
 		close(all)
 	})
 	select {
 	case <-all:
-	case <-time.After(drainPatience):
+	case <-time.After(patience):
 	}
+}
+
+// expire returns the sessions whose token's key has expired; they get no more
+// requests.
+func (rt *router) expire(now time.Time) []ended {
+	var sessions []ended
+	for _, p := range rt.all() {
+		p.mu.Lock()
+		sessions = append(sessions, p.sift(func(m *member) string { return m.expired(now) })...)
+		p.mu.Unlock()
+	}
+	return sessions
 }
 
 // sessions lists the live sessions of every pool.
 func (rt *router) sessions() []*transport.Session {
-	rt.mu.Lock()
-	defer rt.mu.Unlock()
 	var all []*transport.Session
-	for _, p := range rt.pools {
+	for _, p := range rt.all() {
 		for _, m := range p.snapshot() {
 			all = append(all, m.session)
 		}

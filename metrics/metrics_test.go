@@ -37,6 +37,9 @@ func used(t *testing.T) map[string]*prometheus.Registry {
 	g.QueueLength.WithLabelValues("gitlab").Inc()
 	g.Bytes.WithLabelValues(metrics.DirectionIn).Inc()
 	g.Refused.WithLabelValues("tcp").Inc()
+	g.RefusedSessions.WithLabelValues("network").Inc()
+	g.NewInstances.WithLabelValues("gitlab").Inc()
+	g.Limited.WithLabelValues("gitlab", "key", "rate").Inc()
 	return map[string]*prometheus.Registry{"vcs_agent_": agent, "vcs_gateway_": gateway}
 }
 
@@ -70,6 +73,9 @@ func TestNames(t *testing.T) {
 		"vcs_gateway_queue_length":              "pool",
 		"vcs_gateway_bytes_total":               "direction",
 		"vcs_gateway_refused_connections_total": "carrier",
+		"vcs_gateway_refused_sessions_total":    "reason",
+		"vcs_gateway_new_instances_total":       "pool",
+		"vcs_gateway_limited_requests_total":    "limit,pool,scope",
 		"vcs_gateway_access_log_buffered":       "",
 		"vcs_gateway_access_log_stored_total":   "",
 		"vcs_gateway_access_log_dropped_total":  "reason",

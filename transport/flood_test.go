@@ -28,7 +28,7 @@ func (d deaf) ReadFrom(p []byte) (int, net.Addr, error) {
 func TestFloodOfHandshakes(t *testing.T) {
 	l, err := transport.Listen("127.0.0.1:0", transport.ListenConfig{
 		TLS: testAuthority().tls, Logger: slog.New(slog.DiscardHandler),
-		Authenticate: func(context.Context, transport.Hello) error { return nil },
+		Authenticate: func(context.Context, transport.Hello, string) (any, error) { return nil, nil },
 		OnSession:    func(*transport.Session) {},
 	})
 	if err != nil {

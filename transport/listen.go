@@ -27,9 +27,11 @@ type ListenConfig struct {
 	GatewayID string
 	// Software is the gateway's version, for the welcome.
 	Software string
-	// Authenticate decides on an agent by its hello. Nil accepts it; a [*Refusal]
-	// is sent to it; any other error is logged and the agent told to try again.
-	Authenticate func(context.Context, Hello) error
+	// Authenticate decides on an agent by its hello and the address that it, or its
+	// proxy, comes from. A nil error accepts it, and the grant becomes
+	// [Session.Grant]; a [*Refusal] is sent to it; any other error is logged and
+	// the agent told to try again.
+	Authenticate func(ctx context.Context, h Hello, remote string) (grant any, err error)
 	// OnSession is called once per session, when it can carry requests. It must not block.
 	OnSession func(*Session)
 	// OnRefused is called for each connection that got no session, with its

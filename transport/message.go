@@ -47,6 +47,7 @@ type Welcome struct {
 // The codes of a [Refusal].
 const (
 	RefusedUnauthorized = "unauthorized"     // unknown pool or wrong key
+	RefusedNetwork      = "network"          // the pool takes agents from other networks only
 	RefusedVersion      = "protocol_version" // the session exchange's versions differ
 	RefusedInvalid      = "invalid_hello"    // a bound of the exchange was passed
 	RefusedDraining     = "draining"         // this gateway is going away: dial anew

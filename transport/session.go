@@ -32,6 +32,7 @@ type Session struct {
 	Carrier Carrier   // what it runs on
 	Remote  string    // the agent's address, or its proxy's
 	Since   time.Time // when the connection was accepted
+	Grant   any       // what Authenticate said of it; nobody else looks at it
 
 	rt        http.RoundTripper
 	path      func() PathStats
@@ -56,8 +57,13 @@ func (s *Session) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.rt.RoundTrip(r)
 }
 
-// Path says how the path to the agent does now.
-func (s *Session) Path() PathStats { return s.path() }
+// Path says how the path to the agent does now. A zero Session has none.
+func (s *Session) Path() PathStats {
+	if s.path == nil {
+		return PathStats{}
+	}
+	return s.path()
+}
 
 // Done is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} { return s.done }
@@ -127,7 +133,7 @@ func (s *Session) exchangeHello(ctx context.Context, cfg ListenConfig) error {
 	}
 	hello, refusal := parseHello(first)
 	if refusal == nil {
-		refusal = authenticate(ctx, cfg, hello)
+		s.Grant, refusal = authenticate(ctx, cfg, hello, s.Remote)
 	}
 	if refusal != nil {
 		s.refuse(refusal)
@@ -152,17 +158,17 @@ func (s *Session) exchangeHello(ctx context.Context, cfg ListenConfig) error {
 	return nil
 }
 
-func authenticate(ctx context.Context, cfg ListenConfig, h Hello) *Refusal {
-	err := cfg.Authenticate(ctx, h)
+func authenticate(ctx context.Context, cfg ListenConfig, h Hello, remote string) (grant any, _ *Refusal) {
+	grant, err := cfg.Authenticate(ctx, h, remote)
 	if err == nil {
-		return nil
+		return grant, nil
 	}
 	var r *Refusal
 	if errors.As(err, &r) {
-		return r
+		return nil, r
 	}
 	cfg.Logger.Error("can't decide on an agent", "error", err, "pool_id", printable(h.PoolID))
-	return &Refusal{Code: RefusedUnavailable, Sentence: "the gateway can't decide on this agent for now", RetryAfter: 5 * time.Second}
+	return nil, &Refusal{Code: RefusedUnavailable, Sentence: "the gateway can't decide on this agent for now", RetryAfter: 5 * time.Second}
 }
 
 // refuse says no and gives the agent a moment to read it and hang up.

@@ -85,7 +85,10 @@ func startGateway(t testing.TB, authenticate func(context.Context, transport.Hel
 	}
 	g := &gateway{sessions: make(chan *transport.Session, 16), refused: make(chan error, 256)}
 	l, err := transport.Listen("127.0.0.1:0", transport.ListenConfig{
-		TLS: testAuthority().tls, GatewayID: "gw-test", Software: "test", Authenticate: authenticate,
+		TLS: testAuthority().tls, GatewayID: "gw-test", Software: "test",
+		Authenticate: func(ctx context.Context, h transport.Hello, remote string) (any, error) {
+			return remote, authenticate(ctx, h)
+		},
 		OnSession: func(s *transport.Session) { g.sessions <- s },
 		OnRefused: func(_ transport.Carrier, err error) {
 			select {
