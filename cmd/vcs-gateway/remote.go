@@ -106,7 +106,7 @@ func poolCreateCommand() *cobra.Command {
 	}
 	r.settings.Group("The pool").StringVar(&description, "description", "", "what the pool is, for people")
 	return r.bind(cmd, func(cmd *cobra.Command, c *api.Client, args []string) error {
-		p, err := c.CreatePool(cmd.Context(), args[0], description)
+		p, err := c.CreatePool(cmd.Context(), api.NewPool{Name: args[0], Description: description})
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func keyCreateCommand() *cobra.Command {
 		if len(pools) == 0 {
 			return cli.Usage(errors.New("--pool: no pool is named: a caller's key is for at least one"))
 		}
-		k, err := c.CreateKey(cmd.Context(), args[0], pools, false)
+		k, err := c.CreateKey(cmd.Context(), api.NewKey{Name: args[0], Pools: pools})
 		if err != nil {
 			return err
 		}
