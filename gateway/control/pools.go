@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"vcsagent/gateway/store"
@@ -133,6 +135,52 @@ func (c *Control) RotateToken(ctx context.Context, by store.Actor, pool string, 
 	}
 	c.changed(by, p.ID, "token key added", "pool", p.Name, "pool_id", p.ID, "token_key", added.ID)
 	return added, c.Token(p, key), nil
+}
+
+// ReplaceToken is RotateToken, and gives all other token keys of the pool a last
+// moment, before which its agents need the new token. Those that expire before
+// that anyway are left alone, and all are if last is zero. The error is an
+// [*store.InvalidError] for a last moment that has passed. When it fails there is
+// no new token, but some of the others may have got their last moment.
+func (c *Control) ReplaceToken(ctx context.Context, by store.Actor, pool string, expires, last time.Time) (store.TokenKey, transport.Token, error) {
+	if !last.IsZero() && !last.After(time.Now()) {
+		return store.TokenKey{}, transport.Token{}, &store.InvalidError{Field: "replaces_expire_at",
+			Problem: fmt.Sprintf("the other tokens can't expire at %s, which has passed: give a time that is to come, or revoke them", last.UTC().Format(time.RFC3339))}
+	}
+	added, token, err := c.RotateToken(ctx, by, pool, expires)
+	if err != nil || last.IsZero() {
+		return added, token, err
+	}
+	if err := c.expireOthers(ctx, by, added, last); err != nil {
+		// Nobody has the new token: it isn't to stay. With a context of its own,
+		// since the caller's may be what failed.
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+		defer cancel()
+		return store.TokenKey{}, transport.Token{}, errors.Join(err, c.RevokeToken(undo, by, pool, added.ID))
+	}
+	c.changed(by, added.PoolID, "older token keys expire", "pool", pool, "pool_id", added.PoolID, "at", last)
+	return added, token, nil
+}
+
+// undoTime bounds how long it is tried to undo half of a change.
+const undoTime = 5 * time.Second
+
+// expireOthers gives all token keys of added's pool but added a last moment.
+func (c *Control) expireOthers(ctx context.Context, by store.Actor, added store.TokenKey, last time.Time) error {
+	keys, err := c.Store.TokenKeys(ctx, added.PoolID)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		if k.ID == added.ID || !k.ExpiresAt.IsZero() && !last.Before(k.ExpiresAt) {
+			continue
+		}
+		err := c.Store.ExpireTokenKey(ctx, by, k.PoolID, k.ID, last)
+		if err != nil && !errors.Is(err, store.ErrNotFound) { // revoked meanwhile
+			return err
+		}
+	}
+	return nil
 }
 
 // RevokeToken removes a pool's token key and ends the sessions that joined with

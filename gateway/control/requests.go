@@ -69,6 +69,21 @@ func (c *Control) Follow(ctx context.Context, f store.RequestFilter, after int64
 	}
 }
 
+// LastSeq is the Seq that [Control.Follow] goes on from to hand over what ends
+// from now on, and nothing that ended before: 0 while nothing is stored.
+func (c *Control) LastSeq(ctx context.Context) (int64, error) {
+	// The request that came last is stored after all but those that were under
+	// way with it: a page of these at most, as a rule.
+	page, err := c.Store.Requests(ctx, store.RequestFilter{Limit: 1})
+	for err == nil && len(page) > 0 {
+		last := page[len(page)-1].Seq
+		if page, err = c.Store.Requests(ctx, store.RequestFilter{After: last}); len(page) == 0 {
+			return last, err
+		}
+	}
+	return 0, err
+}
+
 // Traffic counts a pool's requests ("": all) in buckets of time. See
 // [store.Store.Traffic].
 func (c *Control) Traffic(ctx context.Context, poolID string, from, to time.Time, bucket time.Duration) ([]store.Bucket, error) {
