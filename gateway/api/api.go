@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
@@ -23,60 +23,61 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Codes of refusals. They are part of the API: programs branch on them.
-const (
-	codeUnauthenticated  = "unauthenticated"    // 401: no key, or not one of ours
-	codeForbidden        = "forbidden"          // 403: the key is not an admin's
-	codeNotFound         = "not_found"          // 404: no such path
-	codeUnknownPool      = "unknown_pool"       // 404 in the path, 422 in the body
-	codeMethodNotAllowed = "method_not_allowed" // 405
-	codeExists           = "exists"             // 409: the name is taken
-	codeTooLarge         = "too_large"          // 413: the body
-	codeBadBody          = "bad_body"           // 400: not a JSON object of the right types
-	codeUnknownField     = "unknown_field"      // 400
-	codeInvalid          = "invalid"            // 422: a value that isn't allowed
-	codeInternal         = "internal"           // 500: a fault of the gateway's own
-)
-
 // server is the handler behind [New].
 type server struct {
 	control *control.Control
 	log     *slog.Logger
+	streams chan struct{} // has an element for each follower
+	editing sync.Mutex    // held by those that change a part of some limits: they read them first
 }
 
 // answer is what a handler wants sent when it succeeded.
 type answer struct {
 	status   int
 	location string // of what was made; "" leaves it out
-	body     any
+	body     any    // nil is none
+	sent     bool   // the handler wrote it itself
 }
+
+func ok(body any) (answer, error) { return answer{status: http.StatusOK, body: body}, nil }
+
+func noContent() (answer, error) { return answer{status: http.StatusNoContent}, nil }
 
 // handler serves one method of one path for the owner of an admin key. Its
 // error is turned into a problem by [problemOf].
-type handler func(w http.ResponseWriter, r *http.Request, by store.Key) (answer, error)
+type handler func(w http.ResponseWriter, r *request) (answer, error)
+
+// request is one that was let through.
+type request struct {
+	*http.Request
+	by    store.Key // who sent it
+	query *query
+}
+
+// actor is who sent the request, for the audit log.
+func (r *request) actor() store.Actor { return control.Actor(r.by, r.RemoteAddr) }
+
+// prefix is the path of all that the API has.
+const prefix = "/api/v1"
 
 // New returns the handler for all of /api/v1. Time limits on reading a request
-// are its [http.Server]'s.
+// are its [http.Server]'s; one on writing answers would end followers.
 func New(cfg Config) http.Handler {
-	s := &server{control: cfg.Control, log: cfg.Logger}
+	s := &server{control: cfg.Control, log: cfg.Logger, streams: make(chan struct{}, maxStreams)}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
-	routes := map[string]map[string]handler{
-		"/api/v1/pools":        {http.MethodGet: s.listPools, http.MethodPost: s.createPool},
-		"/api/v1/pools/{name}": {http.MethodGet: s.showPool},
-		"/api/v1/keys":         {http.MethodGet: s.listKeys, http.MethodPost: s.createKey},
-		"/api/v1/version":      {http.MethodGet: s.showVersion},
-	}
 	mux := http.NewServeMux()
-	for path, methods := range routes {
-		for method, h := range methods {
-			mux.Handle(method+" "+path, s.admin(h))
-		}
-		// Less specific than the above, so it gets the methods that are left.
-		mux.Handle(path, s.admin(refuseMethod(slices.Sorted(maps.Keys(methods)))))
+	methods := map[string][]string{}
+	for _, r := range s.routes() {
+		mux.Handle(r.method+" "+prefix+r.path, s.handle(r))
+		methods[r.path] = append(methods[r.path], r.method)
 	}
-	mux.Handle("/", s.admin(refusePath))
+	for path, allowed := range methods {
+		// Less specific than the above, so it gets the methods that are left.
+		mux.Handle(prefix+path, s.handle(route{serve: refuseMethod(allowed)}))
+	}
+	mux.Handle("/", s.handle(route{serve: refusePath}))
 	return secured(mux)
 }
 
@@ -92,28 +93,45 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// admin lets requests with an admin key through to h and writes what comes of
-// them.
-func (s *server) admin(h handler) http.Handler {
+// handle lets requests with an admin key through to a route and writes what
+// comes of them.
+func (s *server) handle(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		by, err := s.authenticate(r)
+		var by store.Key
+		var err error
+		if !to.open {
+			by, err = s.authenticate(r)
+		}
+		req := &request{Request: r, by: by}
+		if err == nil && to.method != "" { // else it is refused anyway
+			req.query, err = queryOf(r, to.params)
+		}
 		var a answer
 		if err == nil {
-			a, err = h(w, r, by)
+			a, err = to.serve(w, req)
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			s.refuse(w, r, by, err)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		if a.location != "" {
-			w.Header().Set("Location", a.location)
-		}
-		w.WriteHeader(a.status)
-		if err := json.NewEncoder(w).Encode(a.body); err != nil {
-			s.log.Debug("API answer not sent", "error", err) // the client has gone
+		case !a.sent:
+			s.send(w, a)
 		}
 	})
+}
+
+func (s *server) send(w http.ResponseWriter, a answer) {
+	if a.location != "" {
+		w.Header().Set("Location", a.location)
+	}
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(a.status)
+	if err := json.NewEncoder(w).Encode(a.body); err != nil {
+		s.log.Debug("API answer not sent", "error", err) // the client has gone
+	}
 }
 
 // authenticate finds the admin whose key the request shows. The key it returns
@@ -140,23 +158,24 @@ func (s *server) authenticate(r *http.Request) (store.Key, error) {
 	return key, nil
 }
 
-// actor is who sent the request, for the audit log.
-func actor(r *http.Request, by store.Key) store.Actor { return control.Actor(by, r.RemoteAddr) }
+func (s *server) showVersion(http.ResponseWriter, *request) (answer, error) {
+	return ok(versionAnswer{s.control.Version})
+}
 
-func (s *server) showVersion(http.ResponseWriter, *http.Request, store.Key) (answer, error) {
-	return answer{status: http.StatusOK, body: map[string]string{"version": s.control.Version}}, nil
+type versionAnswer struct {
+	Version string `json:"version"`
 }
 
 func refuseMethod(allowed []string) handler {
-	allow := strings.Join(allowed, ", ")
-	return func(w http.ResponseWriter, _ *http.Request, _ store.Key) (answer, error) {
+	allow := strings.Join(slices.Sorted(slices.Values(allowed)), ", ")
+	return func(w http.ResponseWriter, _ *request) (answer, error) {
 		w.Header().Set("Allow", allow)
 		return answer{}, refuse(http.StatusMethodNotAllowed, codeMethodNotAllowed, "This path takes "+allow+".")
 	}
 }
 
-func refusePath(http.ResponseWriter, *http.Request, store.Key) (answer, error) {
-	return answer{}, refuse(http.StatusNotFound, codeNotFound, "The API has no such path: see /api/v1/pools and /api/v1/keys.")
+func refusePath(http.ResponseWriter, *request) (answer, error) {
+	return answer{}, refuse(http.StatusNotFound, codeNotFound, "The API has no such path: see /api/v1/openapi.json.")
 }
 
 // refuse writes and logs the problem that err is.

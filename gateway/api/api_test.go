@@ -59,10 +59,10 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	client := f.client(t, f.admin)
-	if _, err := client.CreatePool(t.Context(), "gitlab", "The company's GitLab"); err != nil {
+	if _, err := client.CreatePool(t.Context(), api.NewPool{Name: "gitlab", Description: "The company's GitLab"}); err != nil {
 		t.Fatal(err)
 	}
-	key, err := client.CreateKey(t.Context(), "backend", []string{"gitlab"}, false)
+	key, err := client.CreateKey(t.Context(), api.NewKey{Name: "backend", Pools: []string{"gitlab"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestRefusals(t *testing.T) {
 		{"path outside", "GET", "/", bearer, "", 404, "not_found", "no such path"},
 		{"version", "GET", "/api/v1/version", bearer, "", 200, "", ""},
 		{"method", "DELETE", pools, bearer, "", 405, "method_not_allowed", "takes GET, POST"},
-		{"method on a pool", "PUT", pools + "/gitlab", bearer, "", 405, "method_not_allowed", "takes GET"},
+		{"method on a pool", "PUT", pools + "/gitlab", bearer, "", 405, "method_not_allowed", "takes DELETE, GET, PATCH"},
 
 		{"known pool", "GET", pools + "/gitlab", bearer, "", 200, "", ""},
 		{"unknown pool", "GET", pools + "/github", bearer, "", 404, "unknown_pool", `Pool "github" does not exist.`},
@@ -143,10 +143,10 @@ func TestRefusals(t *testing.T) {
 		{"bad name", "POST", pools, bearer, `{"name":"Git Lab"}`, 422, "invalid", `"Git Lab" is not allowed: use 1 to 63 of a-z, 0-9 and -`},
 		{"no name", "POST", pools, bearer, `{}`, 422, "invalid", `""`},
 		{"bad description", "POST", pools, bearer, `{"name":"x","description":"\u0000"}`, 422, "invalid", "control characters"},
-		{"unknown field", "POST", pools, bearer, `{"name":"x","descripton":"d"}`, 400, "unknown_field", `"descripton", which is not one of description, name`},
+		{"unknown field", "POST", pools, bearer, `{"name":"x","descripton":"d"}`, 400, "unknown_field", `"descripton", which is not one of description, limits, max_parallelism, name, networks, token_expires`},
 		{"field in other case", "POST", pools, bearer, `{"Name":"x"}`, 400, "unknown_field", `"Name"`},
 		{"type", "POST", pools, bearer, `{"name":7}`, 400, "bad_body", `"name" must be a text`},
-		{"no body", "POST", pools, bearer, "", 400, "bad_body", "one JSON object with the fields description, name"},
+		{"no body", "POST", pools, bearer, "", 400, "bad_body", "one JSON object with the fields description, limits,"},
 		{"not JSON", "POST", pools, bearer, "name=x", 400, "bad_body", "one JSON object"},
 		{"null", "POST", pools, bearer, "null", 400, "bad_body", "one JSON object"},
 		{"array", "POST", pools, bearer, `[{"name":"x"}]`, 400, "bad_body", "one JSON object"},
@@ -162,7 +162,7 @@ func TestRefusals(t *testing.T) {
 		{"bad name of a key", "POST", keys, bearer, `{"name":"back end","pools":["gitlab"]}`, 422, "invalid", `"back end"`},
 		{"pools not a list", "POST", keys, bearer, `{"name":"k2","pools":"gitlab"}`, 400, "bad_body", "list of pools' names"},
 		{"admin not a boolean", "POST", keys, bearer, `{"name":"k2","admin":"true"}`, 400, "bad_body", "true or false"},
-		{"unknown field of a key", "POST", keys, bearer, `{"name":"k2","pool":"gitlab"}`, 400, "unknown_field", "admin, name, pools"},
+		{"unknown field of a key", "POST", keys, bearer, `{"name":"k2","pool":"gitlab"}`, 400, "unknown_field", "admin, expires_at, limits, name, pools"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestPoolsShowTheirAgents(t *testing.T) {
 		{Pool: "gitlab", SessionID: "s2", Carrier: transport.TCP, Parallelism: 8, InFlight: 2},
 	}
 	client := f.client(t, f.admin)
-	if _, err := client.CreatePool(t.Context(), "empty", ""); err != nil {
+	if _, err := client.CreatePool(t.Context(), api.NewPool{Name: "empty"}); err != nil {
 		t.Fatal(err)
 	}
 	pools, err := client.Pools(t.Context())
@@ -300,7 +300,7 @@ func TestKeysAreListedWithoutTheirSecrets(t *testing.T) {
 
 func TestACreatedAdminKeyWorks(t *testing.T) {
 	f := newFixture(t)
-	key, err := f.client(t, f.admin).CreateKey(t.Context(), "second", nil, true)
+	key, err := f.client(t, f.admin).CreateKey(t.Context(), api.NewKey{Name: "second", Admin: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestLogLinesAreBounded(t *testing.T) {
 func TestSecretsAreNeitherLoggedNorStored(t *testing.T) {
 	f := newFixture(t)
 	client := f.client(t, f.admin)
-	pool, err := client.CreatePool(t.Context(), "secretive", "d")
+	pool, err := client.CreatePool(t.Context(), api.NewPool{Name: "secretive", Description: "d"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,15 +343,15 @@ func TestSecretsAreNeitherLoggedNorStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := client.CreateKey(t.Context(), "secretive", []string{"secretive"}, false)
+	key, err := client.CreateKey(t.Context(), api.NewKey{Name: "secretive", Pools: []string{"secretive"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	wrong := transport.Secret("vcsgw_" + strings.Repeat("wrong", 8))
 	for _, k := range []transport.Secret{f.admin, f.caller, wrong} {
 		c := f.client(t, k)
-		c.CreatePool(t.Context(), "secretive", "d") // refused, each for a reason of its own
-		c.CreateKey(t.Context(), "secretive", nil, false)
+		c.CreatePool(t.Context(), api.NewPool{Name: "secretive", Description: "d"}) // refused, each for a reason of its own
+		c.CreateKey(t.Context(), api.NewKey{Name: "secretive"})
 		c.Keys(t.Context())
 	}
 	stored := map[string]string{"the log": f.log.String()}

@@ -72,43 +72,15 @@ func NewClient(address string, key transport.Secret, hc *http.Client) (*Client, 
 	return c, nil
 }
 
-// CreatePool makes a pool.
-func (c *Client) CreatePool(ctx context.Context, name, description string) (NewPool, error) {
-	var pool NewPool
-	err := c.call(ctx, http.MethodPost, "/pools", map[string]any{"name": name, "description": description}, &pool)
-	return pool, err
+// get reads the answer of a path, with a query, into out.
+func (c *Client) get(ctx context.Context, path string, query url.Values, out any) error {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return c.call(ctx, http.MethodGet, path, nil, out)
 }
 
-// Pools lists the pools by name.
-func (c *Client) Pools(ctx context.Context) ([]Pool, error) {
-	var list poolList
-	err := c.call(ctx, http.MethodGet, "/pools", nil, &list)
-	return list.Pools, err
-}
-
-// Pool returns a pool and its agents' connections.
-func (c *Client) Pool(ctx context.Context, name string) (PoolDetail, error) {
-	var pool PoolDetail
-	err := c.call(ctx, http.MethodGet, "/pools/"+url.PathEscape(name), nil, &pool)
-	return pool, err
-}
-
-// CreateKey makes a key that may call the pools named, and, as an admin's, use
-// the API.
-func (c *Client) CreateKey(ctx context.Context, name string, pools []string, admin bool) (NewKey, error) {
-	var key NewKey
-	err := c.call(ctx, http.MethodPost, "/keys", map[string]any{"name": name, "pools": pools, "admin": admin}, &key)
-	return key, err
-}
-
-// Keys lists the keys by name.
-func (c *Client) Keys(ctx context.Context) ([]Key, error) {
-	var list keyList
-	err := c.call(ctx, http.MethodGet, "/keys", nil, &list)
-	return list.Keys, err
-}
-
-// call sends in, unless it's nil, and reads the answer into out.
+// call sends in, unless it's nil, and reads the answer into out, unless that is.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -118,36 +90,61 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		}
 		body = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
+	req, err := c.request(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.key.Reveal())
-	req.Header.Set("Accept", "application/json")
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if failed, ok := errors.AsType[*url.Error](err); ok {
-			err = failed.Err // without the method and URL
-		}
-		return fmt.Errorf("the gateway at %s can't be reached: %w", c.base, err)
+		return c.unreachable(err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	data, err := c.read(resp)
 	switch {
 	case err != nil:
-		return fmt.Errorf("the gateway at %s broke off its answer: %w", c.base, err)
-	case len(data) > maxAnswerBytes:
-		return fmt.Errorf("the gateway at %s sent an answer of more than %d bytes", c.base, maxAnswerBytes)
+		return err
 	case resp.StatusCode >= 300:
 		return c.refused(resp, data)
+	case out == nil && resp.StatusCode == http.StatusNoContent:
+		return nil
 	}
 	if err := json.Unmarshal(data, out); err != nil {
 		return c.stranger(resp)
 	}
 	return nil
+}
+
+func (c *Client) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+prefix+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.key.Reveal())
+	req.Header.Set("Accept", "application/json")
+	return req, nil
+}
+
+// unreachable says that there was no answer.
+func (c *Client) unreachable(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		err = failed.Err // without the method and URL
+	}
+	return fmt.Errorf("the gateway at %s can't be reached: %w", c.base, err)
+}
+
+// read reads an answer to its end.
+func (c *Client) read(resp *http.Response) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the gateway at %s broke off its answer: %w", c.base, err)
+	case len(data) > maxAnswerBytes:
+		return nil, fmt.Errorf("the gateway at %s sent an answer of more than %d bytes", c.base, maxAnswerBytes)
+	}
+	return data, nil
 }
 
 // refused reads the API's refusal.

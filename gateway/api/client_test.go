@@ -16,14 +16,14 @@ import (
 func TestClientMakesAPoolAndAKey(t *testing.T) {
 	f := newFixture(t)
 	client := f.client(t, f.admin)
-	pool, err := client.CreatePool(t.Context(), "new", "two\nlines")
+	pool, err := client.CreatePool(t.Context(), api.NewPool{Name: "new", Description: "two\nlines"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := transport.ParseToken(pool.Token.Reveal()); err != nil || pool.Name != "new" || pool.Description != "two\nlines" {
 		t.Errorf("pool is %+v, token: %v", pool, err)
 	}
-	key, err := client.CreateKey(t.Context(), "new", []string{pool.ID}, false)
+	key, err := client.CreateKey(t.Context(), api.NewKey{Name: "new", Pools: []string{pool.ID}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestClientErrorsAreTheAPIsSentences(t *testing.T) {
 		code   string
 		text   string
 	}{
-		{"duplicate", func() error { _, err := admin.CreatePool(t.Context(), "gitlab", ""); return err }, 409, "exists",
+		{"duplicate", func() error { _, err := admin.CreatePool(t.Context(), api.NewPool{Name: "gitlab"}); return err }, 409, "exists",
 			`A pool named "gitlab" already exists.`},
 		{"unknown pool", func() error { _, err := admin.Pool(t.Context(), "git/lab?"); return err }, 404, "unknown_pool",
 			`Pool "git/lab?" does not exist.`},
