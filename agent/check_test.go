@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -67,7 +68,7 @@ func TestCheck(t *testing.T) {
 		refused      = "The VCS answers, but refuses the agent's credential, or the version to it (status %d)."
 		connection   = `{"authenticatedUser":{"id":"0b1c","providerDisplayName":"s3cret"},"authorizedUser":{"id":"0b1c"},"instanceId":"6e7f","deploymentId":"9a0b","deploymentType":"onPremises","locationServiceData":{"serviceOwner":"00025394"}}`
 	)
-	tested := map[string]bool{}
+	tested := map[string]string{} // vendor → call
 	for _, tc := range []struct {
 		name, vendor, credential string
 		target                   string
@@ -100,7 +101,7 @@ func TestCheck(t *testing.T) {
 		{"Forgejo", "gitea", "Authorization: token s3cret", "/api/v1/version", 200, nil, `{"version":"7.0.0~rc1+gitea-1.22.0"}`, "7.0.0~rc1+gitea-1.22.0", ""},
 		{"Gitea where all must sign in", "gitea", "", "/api/v1/version", 403, nil, `{"message":"Only signed in user is allowed to call APIs."}`, "", noCredential},
 	} {
-		tested[tc.vendor] = true
+		tested[tc.vendor] = tc.target
 		t.Run(tc.name, func(t *testing.T) {
 			got := make(chan seen, 4)
 			r := prepare(t, transport.ModeTCP, func(w http.ResponseWriter, r *http.Request) {
@@ -137,9 +138,16 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+	documented, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, vendor := range allow.Vendors() {
-		if !tested[vendor] {
+		if tested[vendor] == "" {
 			t.Errorf("no row has the vendor %s", vendor)
+		}
+		if row := "\n| `" + vendor + "` | `GET " + tested[vendor] + "` |"; !strings.Contains(string(documented), row) {
+			t.Errorf("docs/policy.md lacks the row %s", row)
 		}
 	}
 }
