@@ -61,6 +61,21 @@ func write(location, round string) error {
 			return err
 		}
 		fmt.Println("revoked", pool.ID, "first")
+		owner, err := st.KeyByName(ctx, "k"+name)
+		if err != nil {
+			return err
+		}
+		if err := st.AddSignIn(ctx, admin, owner.ID, store.HashOf("s"+name), time.Now().Add(time.Hour)); err != nil {
+			return err
+		}
+		fmt.Println("signed-in", owner.ID, "s"+name)
+		if i%2 == 1 {
+			fmt.Println("revoking", "s"+name, "s"+name)
+			if err := st.EndSignIn(ctx, admin, store.HashOf("s"+name)); err != nil {
+				return err
+			}
+			fmt.Println("signed-out", owner.ID, "s"+name)
+		}
 		if err := st.AddRequests(ctx, []store.Request{{ID: pool.ID, At: time.Now()}, {ID: pool.ID, At: time.Now()}}); err != nil {
 			return err
 		}
@@ -144,7 +159,7 @@ func verify(t *testing.T, st *store.Store, told []string) (n int) {
 			continue
 		}
 		n++
-		what, pool, key := words[0], words[1], words[2]
+		what, pool, key := words[0], words[1], words[2] // or a key's ID, and its sign-in's secret
 		switch what {
 		case "pool":
 			_, _, err := st.PoolByTokenKey(t.Context(), pool, store.HashOf(key))
@@ -159,6 +174,15 @@ func verify(t *testing.T, st *store.Store, told []string) (n int) {
 			n--
 		case "revoked":
 			if _, _, err := st.PoolByTokenKey(t.Context(), pool, store.HashOf(key)); !errors.Is(err, store.ErrWrongKey) {
+				t.Errorf("%q, yet %v", line, err)
+			}
+		case "signed-in":
+			in, err := st.SignInByHash(t.Context(), store.HashOf(key))
+			if (err != nil || in.Key.ID != pool) && !(revoking[key] && errors.Is(err, store.ErrNotFound)) {
+				t.Errorf("%q, yet %+v, %v", line, in, err)
+			}
+		case "signed-out":
+			if _, err := st.SignInByHash(t.Context(), store.HashOf(key)); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%q, yet %v", line, err)
 			}
 		case "requests":

@@ -47,8 +47,10 @@ type Request struct {
 	BytesOut  int64
 }
 
-// Bounds of a request's strings that are filters too.
+// Bounds of a request's strings that are looked for too.
 const (
+	maxSession   = 128
+	maxPath      = 2048
 	maxRequestID = 128
 	maxName      = 256
 	maxProject   = 512
@@ -120,7 +122,7 @@ func insertRequests(rows int) string {
 // args are the values of requestColumns.
 func (r Request) args() []any {
 	return []any{clip(r.ID, maxRequestID), micros(r.At), clip(r.PoolID, maxID), clip(r.PoolName, 64), clip(r.KeyID, maxID), clip(r.KeyName, 64),
-		clip(r.SessionID, 128), clip(r.Instance, maxInstance), r.Stream, clip(r.Method, 32), clip(r.Path, 2048),
+		clip(r.SessionID, maxSession), clip(r.Instance, maxInstance), r.Stream, clip(r.Method, 32), clip(r.Path, maxPath),
 		clip(r.Name, maxName), clip(r.Purpose, 512), clip(r.Project, maxProject), clip(r.Outcome, maxOutcome), clip(r.Code, 64), clip(r.Reason, 1024),
 		r.Status, r.Queued.Microseconds(), r.FirstByte.Microseconds(), r.Total.Microseconds(), r.BytesIn, r.BytesOut}
 }
@@ -128,6 +130,10 @@ func (r Request) args() []any {
 // AddRequests adds requests to the log, all or none, and counts them for
 // [Store.Traffic]. Their Seq is not looked at; when all are stored it is set, in
 // the slice itself, to numbers that increase. On an error none is changed.
+//
+// After an error none is stored, so they may be added again, but for one case: a
+// server that went away just when it was told to commit, and didn't answer for
+// some seconds more, may have stored them.
 func (s *Store) AddRequests(ctx context.Context, requests []Request) error {
 	if len(requests) == 0 {
 		return nil
@@ -144,6 +150,9 @@ func (s *Store) AddRequests(ctx context.Context, requests []Request) error {
 		}
 		return countTraffic(ctx, tx, requests)
 	})
+	if err != nil && s.server && len(seqs) == len(requests) && s.hasStored(ctx, seqs[0], requests[0]) {
+		err = nil
+	}
 	if err != nil {
 		return fmt.Errorf("store requests: %w", err)
 	}
@@ -151,6 +160,39 @@ func (s *Store) AddRequests(ctx context.Context, requests []Request) error {
 		requests[i].Seq = seq
 	}
 	return nil
+}
+
+const (
+	// askTimeout bounds how long a server is asked what became of a commit that
+	// it didn't answer.
+	askTimeout = 5 * time.Second
+	askPoll    = 100 * time.Millisecond
+)
+
+// hasStored says whether a server has the first request of a batch under the
+// number that it gave it, and with it the batch. It waits for the turn to log: a
+// commit that isn't answered may still be under way, and has the turn.
+func (s *Store) hasStored(ctx context.Context, seq int64, r Request) (found bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+	defer cancel()
+	tick := time.NewTicker(askPoll)
+	defer tick.Stop()
+	for {
+		err := s.inTx(ctx, turnToLog, func(tx *sql.Tx) error {
+			// Not by the number alone, which a server that lost the batch gives
+			// to another request.
+			return tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM requests WHERE seq = $1 AND at = $2 AND id = $3 AND session_id = $4 AND path = $5)",
+				seq, micros(r.At), clip(r.ID, maxRequestID), clip(r.SessionID, maxSession), clip(r.Path, maxPath)).Scan(&found)
+		})
+		if err == nil || found {
+			return found
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // insertOneByOne adds requests on SQLite.
