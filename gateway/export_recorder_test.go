@@ -84,3 +84,12 @@ func (r Retention) Run(ctx context.Context) { r.run(ctx) }
 
 // Stored notes that requests were added.
 func (r Retention) Stored(n int) { r.stored(n) }
+
+// How keys and pools are believed while the store can't be asked.
+const (
+	KeyringGrace = keyringGrace
+	LookupTime   = lookupTime
+)
+
+// ErrStoreFailed says that the store could not tell.
+var ErrStoreFailed = errStoreFailed
