@@ -22,8 +22,11 @@ require (
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 	golang.org/x/net v0.62.0
 	golang.org/x/sys v0.49.0
+	golang.org/x/time v0.16.0
 	modernc.org/sqlite v1.62.0
 )
+
+require github.com/getkin/kin-openapi v0.153.0 // indirect
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -19,7 +19,8 @@ var allowed = map[string][]string{
 	"vcsagent/gateway/ca":      {"vcsagent/gateway/store"},
 	"vcsagent/gateway/control": {"vcsagent/gateway/store", "vcsagent/transport"},
 	"vcsagent/gateway/api":     {"vcsagent/gateway/control", "vcsagent/gateway/store", "vcsagent/transport"},
-	"vcsagent/gateway":         {"vcsagent/gateway/api", "vcsagent/gateway/ca", "vcsagent/gateway/control", "vcsagent/gateway/store", "vcsagent/metrics", "vcsagent/transport"},
+	"vcsagent/gateway/web":     {"vcsagent/gateway/control", "vcsagent/gateway/store", "vcsagent/transport"},
+	"vcsagent/gateway":         {"vcsagent/gateway/api", "vcsagent/gateway/ca", "vcsagent/gateway/control", "vcsagent/gateway/store", "vcsagent/gateway/web", "vcsagent/metrics", "vcsagent/transport"},
 }
 
 // The product imports nothing from below vcsagent/test either.
