@@ -111,6 +111,8 @@ func outcomeOf(c *call, r *http.Request, panicked any) string {
 	switch {
 	case errors.Is(r.Context().Err(), context.Canceled) && (panicked != nil || c.w.Status() == 0):
 		return outcomeCancelled
+	case panicked != nil && errors.Is(c.bodyIn.failure(), errBodyTooLarge):
+		return outcomeRefused
 	case panicked != nil && c.bodyIn.failure() != nil:
 		return outcomeCancelled // it sent what is no body any more
 	case panicked != nil:
@@ -123,7 +125,7 @@ func outcomeOf(c *call, r *http.Request, panicked any) string {
 		return outcomeNoAgent
 	case codeBusy:
 		return outcomeBusy
-	case codeBodyUnreadable:
+	case codeBodyUnreadable, codeBodyTooLarge:
 		if c.bodyIn.failure() != nil { // else the agent says so
 			return outcomeRefused
 		}

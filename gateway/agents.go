@@ -85,6 +85,7 @@ func (g *Gateway) join(s *transport.Session) {
 	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
 		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "token_key", a.tokenKey.ID, "tags", s.Hello.Tags)
 	g.recorder.usedTokenKey(a.tokenKey.ID)
+	g.newcomers.add(s)
 	g.router.following.Go(func() {
 		if g.router.changes.Load() != a.changes {
 			// Something was changed since the store was asked, maybe this pool: whoever

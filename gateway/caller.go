@@ -28,12 +28,16 @@ const (
 	codeAgentLost       = "agent_lost"       // 502: the agent went away before it answered
 	codeHeaderTooLarge  = "header_too_large" // 431: more than the tunnel takes
 	codeBodyUnreadable  = "body_unreadable"  // 400: the caller's body is no HTTP
+	codePoolPaused      = "pool_paused"      // 503: the operator lets nobody through for now
+	codeRateLimited     = "rate_limited"     // 429: a limit of the key or the pool
+	codeBodyTooLarge    = "body_too_large"   // 413: a limit of the key or the pool
 	codeInternal        = "internal"         // 500: a fault of the gateway's own
 )
 
 const (
 	noAgentRetryAfter = 5 * time.Second
 	busyRetryAfter    = 2 * time.Second
+	pausedRetryAfter  = 30 * time.Second
 
 	// bodyLinger is how long the rest of a body that nobody wants any more may
 	// take to come, so that the connection is good for another request.
@@ -55,6 +59,7 @@ var bodyIdle = time.Minute
 type callers struct {
 	store   *keyring
 	router  *router
+	limits  *limits
 	log     *slog.Logger
 	metrics *metrics.Gateway
 	proxy   *httputil.ReverseProxy
@@ -63,7 +68,7 @@ type callers struct {
 }
 
 func newCallers(keys *keyring, rt *router, rec *recorder, log *slog.Logger, m *metrics.Gateway) *callers {
-	h := &callers{store: keys, router: rt, recorder: rec, log: log, metrics: m}
+	h := &callers{store: keys, router: rt, limits: newLimits(), recorder: rec, log: log, metrics: m}
 	h.proxy = &httputil.ReverseProxy{
 		Transport:      sessionTransport{},
 		Rewrite:        rewrite,
@@ -85,12 +90,15 @@ type call struct {
 	route   route
 	pool    store.Pool
 	key     store.Key
+	counted counted // what it counts in, until its answer's end
 	member  *member
 	queued  time.Duration // waiting for a stream
 	first   time.Duration // from the start to the answer's header
 	code    string        // of an answer that we or the agent made; "" if the VCS answered
 	failure error         // for the log only
 	told    told
+
+	bodyLimitOf scope // whose limit bodyIn.most is
 }
 
 // told is what the agent said of the call.
@@ -109,6 +117,10 @@ func (h *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = c.bodyIn
 	defer func() {
 		p := recover()
+		h.limits.leave(c.counted)
+		if errors.Is(c.bodyIn.failure(), errBodyTooLarge) {
+			h.countLimited(c, c.bodyLimitOf, limitBody)
+		}
 		h.finish(c, r, p)
 		if r.ProtoMajor == 1 && !c.bodyIn.ended.Load() {
 			// net/http reads on, and its own deadline is gone.
@@ -160,6 +172,18 @@ func (h *callers) admit(c *call, r *http.Request) *refusal {
 		return refuse(http.StatusForbidden, codeForbidden, "This key may not call this pool.")
 	case listSize(r) > headerListSize:
 		return refuse(http.StatusRequestHeaderFieldsTooLarge, codeHeaderTooLarge, "The request's target and headers are more than the tunnel takes.")
+	case c.pool.Paused:
+		return &refusal{Status: http.StatusServiceUnavailable, Code: codePoolPaused, RetryAfter: pausedRetryAfter,
+			Detail: "The gateway's operator has paused this pool."}
+	}
+	c.bodyIn.most, c.bodyLimitOf = tighter(c.key.Limits.BodyBytes, c.pool.Limits.BodyBytes)
+	if most := c.bodyIn.most; most > 0 && r.ContentLength > most {
+		h.countLimited(c, c.bodyLimitOf, limitBody)
+		return c.bodyTooLarge()
+	}
+	var over *overLimit
+	if c.counted, over = h.limits.enter(&c.key, &c.pool); over != nil {
+		return h.limited(c, over)
 	}
 	return nil
 }
@@ -202,8 +226,9 @@ func unauthenticated(f form, given bool) *refusal {
 func (h *callers) forward(c *call, r *http.Request) {
 	p := h.router.find(c.pool.ID)
 	err := errNoAgent
+	q := h.queueing(c)
 	if p != nil {
-		c.member, err = p.acquire(r.Context())
+		c.member, err = p.acquire(r.Context(), q)
 	}
 	c.queued = time.Since(c.began)
 	switch {
@@ -211,7 +236,7 @@ func (h *callers) forward(c *call, r *http.Request) {
 		h.answer(c, r, &refusal{Status: http.StatusServiceUnavailable, Code: codeNoAgent, RetryAfter: noAgentRetryAfter, Detail: "No agent of this pool is connected."})
 		return
 	case errors.Is(err, errBusy):
-		h.answer(c, r, &refusal{Status: http.StatusServiceUnavailable, Code: codeBusy, RetryAfter: busyRetryAfter, Detail: "Every stream of this pool's agents is busy, and the wait was too long or the queue full."})
+		h.answer(c, r, h.busy(c, q, err))
 		return
 	case err != nil: // the caller went away
 		c.failure = err
@@ -307,6 +332,10 @@ func forwardFailed(w http.ResponseWriter, r *http.Request, err error) {
 	if failure := c.bodyIn.failure(); failure != nil {
 		c.failure = failure
 		p.Status, p.Code, p.Detail = http.StatusBadRequest, codeBodyUnreadable, "The request's body could not be read to its end."
+		if errors.Is(failure, errBodyTooLarge) {
+			p = *c.bodyTooLarge()
+			p.ID = c.id
+		}
 	}
 	c.code = p.Code
 	protect(w.Header())
@@ -329,16 +358,28 @@ func closeBehindEarlyAnswer(h http.Header, c *call, r *http.Request) {
 type callerBody struct {
 	transport.CountingBody
 	deadline func(time.Time) error // for the next read
+	most     int64                 // bytes that it may have; 0 is any number
 
 	ended  atomic.Bool           // it was read to its end
 	failed atomic.Pointer[error] // why it couldn't be
 }
 
+// errBodyTooLarge is what a body breaks off with that is over its limit.
+var errBodyTooLarge = errors.New("the request's body is over the limit")
+
 // Read implements io.Reader.
 func (b *callerBody) Read(p []byte) (int, error) {
 	// A body that stands still would keep its stream from everybody else.
 	b.deadline(time.Now().Add(bodyIdle))
+	if b.most > 0 {
+		// One byte more tells whether there is more.
+		p = p[:min(int64(len(p)), max(b.most+1-b.Bytes(), 0))]
+	}
 	n, err := b.CountingBody.Read(p)
+	if b.most > 0 && b.Bytes() > b.most {
+		// Without an end, so that what has gone to the agent doesn't look whole.
+		n, err = max(n-1, 0), errBodyTooLarge
+	}
 	switch {
 	case err == io.EOF:
 		b.ended.Store(true)

@@ -83,7 +83,9 @@ func (q *Queue) TurnAway() {
 }
 
 // Acquire takes a stream.
-func (q *Queue) Acquire(ctx context.Context) (*Member, error) { return q.p.acquire(ctx) }
+func (q *Queue) Acquire(ctx context.Context) (*Member, error) {
+	return q.p.acquire(ctx, queueing{length: q.p.router.queueLength, wait: q.p.router.queueWait})
+}
 
 // Waiting is how many wait for one.
 func (q *Queue) Waiting() int {

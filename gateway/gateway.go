@@ -48,6 +48,7 @@ type Gateway struct {
 	// recorder stores requests, and retention removes them again.
 	recorder  *recorder
 	retention *retention
+	newcomers *newcomers // notes agents that weren't seen before
 
 	agents *transport.Listener
 	public string // the address in tokens
@@ -93,6 +94,7 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	reg := metrics.NewRegistry("vcs_gateway", cfg.Version)
 	g.metrics = metrics.NewGateway(reg)
 	g.keyring = newKeyring(g.store)
+	g.newcomers = newNewcomers(g)
 	g.router = newRouter(cfg.QueueLength, cfg.QueueTimeout, g.metrics)
 	g.retention = newRetention(cfg, g.store, g.log)
 	g.recorder = newRecorder(cfg, g.store, g.retention, g.log, g.metrics)
@@ -255,6 +257,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	agentsCtx, endAgents := context.WithCancel(context.Background())
 	defer endAgents()
 	wg.Go(func() { g.watch(agentsCtx) })
+	wg.Go(func() { g.newcomers.run(agentsCtx) })
 	wg.Go(func() {
 		if err := g.agents.Serve(agentsCtx); err != nil {
 			failed <- err
@@ -376,7 +379,7 @@ func (g *Gateway) ready() error {
 func (g *Gateway) control() *control.Control {
 	return &control.Control{
 		Store: g.store, Token: g.tokenFor, Version: g.cfg.Version, Logger: g.log,
-		Live: control.Live{Connections: g.connections, Changed: g.changed, Follow: g.recorder.followers.follow},
+		Live: control.Live{Connections: g.connections, Changed: g.changed, Check: g.check, Follow: g.recorder.followers.follow},
 	}
 }
 

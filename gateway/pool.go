@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -22,13 +23,17 @@ var (
 	errNoAgent = errors.New("no agent of this pool is connected")
 	// errBusy: every stream is taken and the queue is full, or the wait was too long.
 	errBusy = errors.New("every stream of this pool's agents is busy")
+	// errQueueFull and errKeyQueueFull are errBusy without a wait: as many requests
+	// of the pool, or of the key, wait already as may.
+	errQueueFull    = fmt.Errorf("%w, and the queue is full", errBusy)
+	errKeyQueueFull = fmt.Errorf("%w, and the key has as many requests in the queue as it may", errBusy)
 )
 
 // router holds the live sessions of every pool. Only pools that have or had a
 // session since the start are in it, so it is bounded by the pools that exist.
 type router struct {
-	queueLength int           // requests that may wait per pool
-	queueWait   time.Duration // how long each may
+	queueLength int           // requests that may wait per pool, unless its limits say otherwise
+	queueWait   time.Duration // how long each may, likewise
 	metrics     *metrics.Gateway
 
 	changes atomic.Int64 // of pools and keys, that this gateway was told of
@@ -256,10 +261,19 @@ func (p *pool) follow(m *member, gauge prometheus.Gauge) {
 	}
 }
 
+// queueing is how a request may wait for a stream.
+type queueing struct {
+	length    int           // of the pool's queue
+	wait      time.Duration // at most
+	limits    *limits       // counts the requests of the key that wait
+	key       *limiter      // nil: not counted
+	keyLength int           // how many of them may; 0 is any number
+}
+
 // acquire takes a stream of the least busy session, waiting for one in the pool's
-// queue. The caller gives it back with release. Errors: errNoAgent, errBusy, or
-// ctx's.
-func (p *pool) acquire(ctx context.Context) (*member, error) {
+// queue. The caller gives it back with release. Errors: errNoAgent, errBusy, one
+// that wraps it, or ctx's.
+func (p *pool) acquire(ctx context.Context, q queueing) (*member, error) {
 	p.mu.Lock()
 	if len(p.members) == 0 {
 		p.mu.Unlock()
@@ -272,16 +286,21 @@ func (p *pool) acquire(ctx context.Context) (*member, error) {
 			return m, nil
 		}
 	}
-	if p.waiters.Len() >= p.router.queueLength {
+	if p.waiters.Len() >= q.length {
 		p.mu.Unlock()
-		return nil, errBusy
+		return nil, errQueueFull
 	}
+	if !q.limits.wait(q.key, q.keyLength) {
+		p.mu.Unlock()
+		return nil, errKeyQueueFull
+	}
+	defer q.limits.waited(q.key, q.keyLength)
 	turn := make(chan *member, 1)
 	place := p.waiters.PushBack(turn)
 	p.queued.Inc()
 	p.mu.Unlock()
 
-	patience := time.NewTimer(p.router.queueWait)
+	patience := time.NewTimer(q.wait)
 	defer patience.Stop()
 	var err error
 	select {
@@ -360,17 +379,18 @@ func (p *pool) leastBusy() *member {
 		if !m.free() {
 			continue
 		}
-		if best == nil {
-			best = m
-			continue
-		}
-		// Compared as fractions: busy/parallelism.
-		a, b := m.busy*best.streams, best.busy*m.streams
-		if a < b || a == b && m.lastUsed.Before(best.lastUsed) {
+		if best == nil || m.busier(best) < 0 {
 			best = m
 		}
 	}
 	return best
+}
+
+// busier compares the shares of two sessions' streams that are taken, and of
+// equals which rested less. pool.mu is held.
+func (m *member) busier(than *member) int {
+	// Compared as fractions: busy/streams.
+	return cmp.Or(cmp.Compare(m.busy*than.streams, than.busy*m.streams), m.lastUsed.Compare(than.lastUsed))
 }
 
 // drainPatience is how long a shutdown waits for its agents to be told of it.
