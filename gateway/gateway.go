@@ -24,6 +24,7 @@ import (
 	"vcsagent/gateway/ca"
 	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
+	"vcsagent/gateway/web"
 	"vcsagent/metrics"
 	"vcsagent/transport"
 )
@@ -195,7 +196,7 @@ func (g *Gateway) resetKey() ([sha256.Size]byte, error) {
 func (g *Gateway) listenHTTP(reg *prometheus.Registry) error {
 	g.servers = []*server{
 		newServer("http", newCallers(g.keyring, g.router, g.recorder, g.log, g.metrics), g.log),
-		newServer("admin", api.New(api.Config{Control: g.control(), Logger: g.log}), g.log),
+		newServer("admin", g.admin(), g.log),
 		newServer("metrics", metrics.Handler(reg, g.ready), g.log),
 	}
 	// Only callers' bodies may take long.
@@ -373,6 +374,14 @@ func (g *Gateway) ready() error {
 		return errors.New("shutting down")
 	}
 	return nil
+}
+
+// admin serves the API under /api/ and the pages everywhere else.
+func (g *Gateway) admin() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/", api.New(api.Config{Control: g.control(), Logger: g.log}))
+	mux.Handle("/", web.New(web.Config{Control: g.control(), Logger: g.log}))
+	return mux
 }
 
 // control is what admins can do with this gateway.
