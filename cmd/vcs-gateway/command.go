@@ -30,7 +30,10 @@ The first of flag, variable, file and default that has a value decides.`
 // newCommand returns the root command. run is the gateway itself, a seam for tests.
 func newCommand(run func(context.Context, gateway.Config) error) *cobra.Command {
 	root := &cobra.Command{Use: "vcs-gateway", Short: "Let a backend call private VCSs", Long: description}
-	root.AddCommand(serveCommand(run), poolCommand(), keyCommand(), resolveCommand(), cli.VersionCommand())
+	root.AddCommand(
+		serveCommand(run), poolCommand(), keyCommand(), connectionsCommand(), requestsCommand(), checkCommand(), auditCommand(),
+		overviewCommand(), resolveCommand(), cli.VersionCommand(),
+	)
 	return root
 }
 

@@ -40,6 +40,8 @@ func TestScripts(t *testing.T) {
 			"await":      await,
 			"modes":      modes,
 			"exits":      exits,
+			"jsonis":     jsonIs,
+			"jsonget":    jsonGet,
 			"readline":   readLine,
 			"readstdout": func(ts *testscript.TestScript, neg bool, args []string) { readLine(ts, neg, append(args, "stdout")) },
 		},

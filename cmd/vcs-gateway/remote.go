@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,11 +43,14 @@ func (r *remote) bind(cmd *cobra.Command, do func(*cobra.Command, *api.Client, [
 	r.settings.Note(remoteNote)
 	r.settings.Bind(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := refuseSecrets(args...); err != nil {
+			return err
+		}
 		client, err := r.client(cmd)
 		if err != nil {
 			return r.settings.Invalid(err)
 		}
-		return do(cmd, client, args)
+		return hinted(do(cmd, client, args))
 	}
 	return cmd
 }
@@ -90,71 +92,35 @@ func (r *remote) missing(file string, err error) error {
 	return cli.NewSettingError("data-dir", r.dataDir, file+": "+err.Error())
 }
 
-func poolCommand() *cobra.Command {
-	pool := &cobra.Command{Use: "pool", Short: "Make and list pools", Args: cobra.NoArgs}
-	pool.AddCommand(poolCreateCommand(), poolListCommand())
-	return pool
-}
-
-func poolCreateCommand() *cobra.Command {
-	var description string
-	r := newRemote()
-	cmd := &cobra.Command{
-		Use: "create NAME", Short: "Make a pool and print its token, once", Args: cobra.ExactArgs(1),
-		Long: "Make a pool and print the token that its agents join it with. The token is printed\n" +
-			"alone and only this once: TOKEN=$(vcs-gateway pool create gitlab) keeps it.",
+// refuseSecrets refuses keys and tokens where names are wanted: a name goes into
+// a URL, and from there into logs.
+func refuseSecrets(names ...string) error {
+	for _, name := range names {
+		for _, prefix := range []string{"vcsgw_", "vcspool_", "eyJ"} {
+			if strings.HasPrefix(name, prefix) {
+				return cli.Usage(fmt.Errorf("%s… is a key or a token, and a name is wanted: don't give secrets on the command line, "+
+					"where other users of the machine can see them", prefix))
+			}
+		}
 	}
-	r.settings.Group("The pool").StringVar(&description, "description", "", "what the pool is, for people")
-	return r.bind(cmd, func(cmd *cobra.Command, c *api.Client, args []string) error {
-		p, err := c.CreatePool(cmd.Context(), api.NewPool{Name: args[0], Description: description})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(cmd.OutOrStdout(), p.Token.Reveal())
-		return nil
-	})
+	return nil
 }
 
-func poolListCommand() *cobra.Command {
-	r := newRemote()
-	cmd := &cobra.Command{Use: "list", Short: "List the pools and how many agents each has", Args: cobra.NoArgs}
-	return r.bind(cmd, func(cmd *cobra.Command, c *api.Client, _ []string) error {
-		pools, err := c.Pools(cmd.Context())
-		if err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "NAME\tAGENTS\tSTREAMS\tCREATED\tDESCRIPTION")
-		for _, p := range pools {
-			fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", p.Name, p.Agents, p.Streams, p.CreatedAt.Format(time.RFC3339), transport.Printable(p.Description))
-		}
-		return w.Flush()
-	})
-}
-
-func keyCommand() *cobra.Command {
-	key := &cobra.Command{Use: "key", Short: "Make keys for callers", Args: cobra.NoArgs}
-	key.AddCommand(keyCreateCommand())
-	return key
-}
-
-func keyCreateCommand() *cobra.Command {
-	var pools []string
-	r := newRemote()
-	cmd := &cobra.Command{
-		Use: "create NAME --pool POOL", Short: "Make a caller's key and print it, once", Args: cobra.ExactArgs(1),
-		Long: "Make a key with which a caller may send requests to the pools named. The key is printed\nalone and only this once.",
+// hinted adds to a refusal of the gateway's what to do next.
+func hinted(err error) error {
+	refused, ok := errors.AsType[*api.Error](err)
+	if !ok {
+		return err
 	}
-	r.settings.Group("The key").StringSliceVar(&pools, "pool", nil, "`POOL` that the key may call; give it again for more")
-	return r.bind(cmd, func(cmd *cobra.Command, c *api.Client, args []string) error {
-		if len(pools) == 0 {
-			return cli.Usage(errors.New("--pool: no pool is named: a caller's key is for at least one"))
-		}
-		k, err := c.CreateKey(cmd.Context(), api.NewKey{Name: args[0], Pools: pools})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(cmd.OutOrStdout(), k.Secret.Reveal())
-		return nil
-	})
+	hints := map[string]string{
+		"unknown_pool":    `"vcs-gateway pool list" shows those that exist.`,
+		"unknown_key":     `"vcs-gateway key list" shows those that exist.`,
+		"unknown_token":   `"vcs-gateway pool tokens NAME" shows those that exist.`,
+		"unauthenticated": "Is the admin key in VCS_GATEWAY_API_KEY, or in the data folder, this gateway's?",
+		"last_admin":      `"vcs-gateway key create NAME --admin" makes another.`,
+	}
+	if hint := hints[refused.Code]; hint != "" {
+		return fmt.Errorf("%w %s", err, hint)
+	}
+	return err
 }
