@@ -1,5 +1,6 @@
 // Package store keeps what the gateway must not lose: pools, the keys in their
-// tokens, callers' keys, and who changed them; and the log of requests.
+// tokens, callers' keys, browsers' sign-ins, and who changed them; and the log of
+// requests.
 //
 // It is one SQLite file in the gateway's data folder, or a PostgreSQL database,
 // which is opened by its URL and used in the same way:
@@ -16,7 +17,7 @@
 //   - Once a method that writes has returned nil, its change is on the disk and
 //     survives a killed process and a power cut. A change is there whole or not
 //     at all, and so is its entry in the audit log.
-//   - No key is stored, only its SHA-256. Keys are 32 random bytes, so a plain
+//   - No key or sign-in's secret is stored, only its SHA-256. They are 32 random bytes, so a plain
 //     hash can't be searched back. No error shows the password in a database's
 //     URL.
 //   - SQLite's file is readable by its owner alone, from the moment it is

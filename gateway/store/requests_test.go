@@ -456,6 +456,15 @@ func BenchmarkRequests(b *testing.B) {
 					}
 				})
 			}
+			for name, f := range map[string]store.RequestFilter{"after, none of the newest": {After: 1, Project: "none"}, "after, all": {After: 990_000, Limit: 50}} {
+				b.Run(name, func(b *testing.B) {
+					for b.Loop() {
+						if _, err := st.Requests(b.Context(), f); err != nil {
+							b.Fatal(err)
+						}
+					}
+				})
+			}
 			b.Run("add 500", func(b *testing.B) { benchmarkAdd(b, st) })
 			b.Run("prune 500", func(b *testing.B) {
 				before := noon.Add(-1_000_000 * time.Second)

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// pruneRows is how many requests one transaction removes: tens of milliseconds
+// for which other writers wait.
+const pruneRows = 500
+
+// PruneRequests removes the requests that came before a time (zero: of any
+// time) and those beyond the newest keepRows (0: any number), and returns how
+// many it removed. It does so in small steps between which other writers get
+// their turn. It removes old counts of the traffic as well.
+func (s *Store) PruneRequests(ctx context.Context, before time.Time, keepRows int64) (removed int64, err error) {
+	if !before.IsZero() {
+		removed, err = s.pruneWhere(ctx, s.byTime()+" < $1", micros(before))
+	}
+	if err == nil && keepRows > 0 {
+		var at, seq int64
+		err = s.read.QueryRowContext(ctx, "SELECT at, seq FROM requests ORDER BY "+s.byTime()+" DESC, seq DESC LIMIT 1 OFFSET $1", keepRows).Scan(&at, &seq)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			err = nil
+		case err == nil:
+			var n int64
+			n, err = s.pruneWhere(ctx, "("+s.byTime()+", seq) <= ($1, $2)", at, seq)
+			removed += n
+		}
+	}
+	if err == nil {
+		err = s.pruneTraffic(ctx)
+	}
+	if err != nil {
+		return removed, fmt.Errorf("remove old requests: %w", err)
+	}
+	return removed, nil
+}
+
+// pruneWhere removes what matches, oldest first, so that a page's cursor is gone
+// only when all that is older is.
+func (s *Store) pruneWhere(ctx context.Context, where string, args ...any) (removed int64, err error) {
+	query := s.pruneQuery(where)
+	for {
+		var n int64
+		err := s.inTx(ctx, turnToLog, func(tx *sql.Tx) error {
+			res, err := tx.ExecContext(ctx, query, args...)
+			if err != nil {
+				return err
+			}
+			n, err = res.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return removed, err
+		}
+		removed += n
+		if n < pruneRows {
+			return removed, nil
+		}
+	}
+}
+
+func (s *Store) pruneQuery(where string) string {
+	return fmt.Sprintf("DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE %s ORDER BY %s, seq LIMIT %d)", where, s.byTime(), pruneRows)
+}
