@@ -1,17 +1,10 @@
 package api_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,90 +13,6 @@ import (
 	"vcsagent/gateway/store"
 	"vcsagent/transport"
 )
-
-// fixture is a gateway's API on a server of its own, and the clients' keys.
-type fixture struct {
-	url    string
-	dir    string // the data folder
-	store  *store.Store
-	log    *syncBuffer
-	admin  transport.Secret
-	caller transport.Secret // may call the pool "gitlab"
-	agents map[string][]control.Connection
-}
-
-func newFixture(t *testing.T) *fixture {
-	t.Helper()
-	f := &fixture{dir: t.TempDir(), log: &syncBuffer{}, agents: map[string][]control.Connection{}}
-	var err error
-	if f.store, err = store.Open(t.Context(), filepath.Join(f.dir, store.FileName)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.store.Close() })
-	if created, err := control.EnsureAdminKey(t.Context(), f.store, f.dir); err != nil || !created {
-		t.Fatalf("EnsureAdminKey = %v, %v", created, err)
-	}
-	if f.admin, err = control.ReadAdminKey(f.dir); err != nil {
-		t.Fatal(err)
-	}
-	logger := slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	server := httptest.NewServer(api.New(api.Config{Logger: logger, Control: &control.Control{
-		Store: f.store,
-		Token: func(p store.Pool, key transport.Secret) transport.Token {
-			return transport.Token{Host: "gateway.example:8443", PoolID: p.ID, Key: key, CASHA256: strings.Repeat("ab", 32)}
-		},
-		Live:    control.Live{Connections: func(poolID string) []control.Connection { return f.agents[poolID] }},
-		Version: "1.2.3",
-		Logger:  logger,
-	}}))
-	t.Cleanup(server.Close)
-	f.url = server.URL
-	client := f.client(t, f.admin)
-	if _, err := client.CreatePool(t.Context(), api.NewPool{Name: "gitlab", Description: "The company's GitLab"}); err != nil {
-		t.Fatal(err)
-	}
-	key, err := client.CreateKey(t.Context(), api.NewKey{Name: "backend", Pools: []string{"gitlab"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.caller = key.Secret
-	return f
-}
-
-func (f *fixture) client(t *testing.T, key transport.Secret) *api.Client {
-	t.Helper()
-	c, err := api.NewClient(f.url, key, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// send makes a request with the header Authorization as given ("" for none).
-func (f *fixture) send(t *testing.T, method, path, authorization, body string) (*http.Response, map[string]any) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, f.url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if authorization != "" {
-		req.Header.Set("Authorization", authorization)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var object map[string]any
-	if err := json.Unmarshal(data, &object); err != nil {
-		t.Fatalf("%s %s answered %s, not a JSON object: %q", method, path, resp.Status, data)
-	}
-	return resp, object
-}
 
 func TestRefusals(t *testing.T) {
 	f := newFixture(t)
@@ -251,10 +160,10 @@ func TestPoolsShowTheirAgents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.agents[gitlab.ID] = []control.Connection{
-		{Pool: "gitlab", SessionID: "s1", Carrier: transport.QUIC, Parallelism: 4, InFlight: 1, Tags: map[string]string{"zone": "a"}},
-		{Pool: "gitlab", SessionID: "s2", Carrier: transport.TCP, Parallelism: 8, InFlight: 2},
-	}
+	f.connect(gitlab.ID,
+		control.Connection{Pool: "gitlab", SessionID: "s1", Carrier: transport.QUIC, Parallelism: 4, InFlight: 1, Tags: map[string]string{"zone": "a"}},
+		control.Connection{Pool: "gitlab", SessionID: "s2", Carrier: transport.TCP, Parallelism: 8, InFlight: 2},
+	)
 	client := f.client(t, f.admin)
 	if _, err := client.CreatePool(t.Context(), api.NewPool{Name: "empty"}); err != nil {
 		t.Fatal(err)
@@ -376,28 +285,4 @@ func TestSecretsAreNeitherLoggedNorStored(t *testing.T) {
 			}
 		}
 	}
-}
-
-// syncBuffer is a buffer that the server's goroutines write to.
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func (b *syncBuffer) Reset() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.buf.Reset()
 }
