@@ -60,6 +60,8 @@ func funcs(a *assets) template.FuncMap {
 		"number":   number,
 		"outcome":  outcomeOf,
 		"request":  requestPath,
+		"reason":   func(name string) string { return reasons[name] },
+		"code":     func(name string) string { return codes[name] },
 		"tail":     tail,
 		"date":     date,
 		"args":     args,
