@@ -78,7 +78,11 @@ func (g *Gateway) join(s *transport.Session) {
 	p := g.router.pool(a.pool.ID, a.pool.Name)
 	if err := p.join(s, a); err != nil {
 		g.log.Warn("closed an agent's session: "+err.Error(), "pool", p.name, "session", s.ID, "instance", s.Hello.Instance)
-		g.metrics.RefusedSessions.WithLabelValues(transport.RefusedLimit).Inc()
+		reason := transport.RefusedLimit
+		if errors.Is(err, errPoolGone) {
+			reason = transport.RefusedUnauthorized
+		}
+		g.metrics.RefusedSessions.WithLabelValues(reason).Inc()
 		s.Close()
 		return
 	}

@@ -206,9 +206,6 @@ func (w *watcher) fresh(ctx context.Context) (_ []store.AuditEntry, more bool, e
 	if err != nil || len(entries) == 0 || entries[0].ID == w.last {
 		return nil, false, err
 	}
-	if w.last == unread {
-		return entries, true, nil
-	}
 	if entries, err = w.gateway.store.Audit(ctx, store.AuditFilter{}); err != nil {
 		return nil, false, err
 	}
@@ -217,7 +214,7 @@ func (w *watcher) fresh(ctx context.Context) (_ []store.AuditEntry, more bool, e
 			return entries[:i], false, nil
 		}
 	}
-	return entries, len(entries) == store.MaxPage, nil
+	return entries, w.last == unread || len(entries) == store.MaxPage, nil
 }
 
 // note remembers a deleted pool's name.

@@ -142,7 +142,7 @@ func TestStuckDrainDoesNotHoldTheCallerUp(t *testing.T) {
 // carrier, and all of what is sent is answered.
 func TestParallelismHolds(t *testing.T) {
 	f := start(t, func(c *gateway.Config) { c.QueueLength, c.QueueTimeout = 1000, patience })
-	offers := []options{{transport.ModeQUIC, 1, "a"}, {transport.ModeQUIC, 3, "b"}, {transport.ModeTCP, 2, "c"}, {transport.ModeTCP, 4, "d"}}
+	offers := []options{{mode: transport.ModeQUIC, parallelism: 1, instance: "a"}, {mode: transport.ModeQUIC, parallelism: 3, instance: "b"}, {mode: transport.ModeTCP, parallelism: 2, instance: "c"}, {mode: transport.ModeTCP, parallelism: 4, instance: "d"}}
 	served := make([]atomic.Int64, len(offers))
 	for i, o := range offers {
 		var inFlight atomic.Int64

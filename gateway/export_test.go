@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"vcsagent/gateway/control"
@@ -23,6 +24,15 @@ func (g *Gateway) TokenFor(p store.Pool, key transport.Secret) transport.Token {
 
 // AgentsOf lists a pool's live sessions.
 func (g *Gateway) AgentsOf(poolID string) []control.Connection { return g.connections(poolID) }
+
+// Control is what admins can do with g.
+func (g *Gateway) Control() *control.Control { return g.control() }
+
+// LivePools is how many pools have a live side.
+func (g *Gateway) LivePools() int { return len(g.router.all()) }
+
+// ComesFrom is comesFrom.
+func ComesFrom(remote string, networks ...netip.Prefix) bool { return comesFrom(remote, networks) }
 
 // Metrics is what g counts.
 func (g *Gateway) Metrics() *metrics.Gateway { return g.metrics }

@@ -94,3 +94,20 @@ func TestKeyringTogether(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// What was asked before a change may be what was before it, and is not remembered.
+func TestChangesAreNotOutlivedByQuestions(t *testing.T) {
+	var table gateway.Table
+	got, err := table.Get("k", func() (string, error) {
+		table.Forget()
+		return "from before", nil
+	})
+	if got != "from before" || err != nil || table.Len() != 0 {
+		t.Errorf("%q, %v; %d are remembered", got, err, table.Len())
+	}
+	table.Get("k", func() (string, error) { return "first", nil })
+	table.Forget()
+	if got, _ := table.Get("k", func() (string, error) { return "second", nil }); got != "second" {
+		t.Errorf("%q after a change", got)
+	}
+}

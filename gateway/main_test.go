@@ -208,6 +208,7 @@ type options struct {
 	mode        transport.Mode
 	parallelism int
 	instance    string
+	features    []string
 }
 
 // join connects an agent to the fixture's pool and waits until it may be called.
@@ -245,7 +246,7 @@ func (f *fixture) tryJoin(t testing.TB, token transport.Token, o options, h http
 		a.served <- link.Serve(ctx, transport.Server{
 			Hello: transport.Hello{
 				PoolID: token.PoolID, Key: token.Key, Instance: o.instance, Software: "agent-test", Vendor: "gitlab", Parallelism: o.parallelism,
-				Tags: map[string]string{"region": "eu"},
+				Tags: map[string]string{"region": "eu"}, Features: o.features,
 			},
 			Handler: h, Drain: a.drain,
 			OnWelcome: func(w transport.Welcome) { welcome <- w },

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,7 +85,7 @@ func (n *newcomers) look(ctx context.Context, s *transport.Session) {
 			"carrier": string(s.Carrier), "parallelism": strconv.Itoa(s.Hello.Parallelism), "token_key": a.tokenKey.ID, "tags": tagsText(s.Hello.Tags),
 		})
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // the pool was deleted, and the session ends
 		g.log.Error("could not note that an agent joined its pool", "pool", a.pool.Name, "session", s.ID, "instance", s.Hello.Instance, "error", err)
 	}
 }
