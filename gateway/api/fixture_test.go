@@ -172,6 +172,11 @@ func (f *fixture) connect(poolID string, connections ...control.Connection) {
 	f.agents[poolID] = connections
 }
 
+// connection is a session that serves some of the requests it can.
+func connection(parallelism, inFlight int) control.Connection {
+	return control.Connection{Parallelism: parallelism, InFlight: inFlight, Carrier: transport.QUIC}
+}
+
 // follow is the running gateway's control.Live.Follow, with room for a few.
 func (f *fixture) follow(ctx context.Context) <-chan store.Request {
 	c := make(chan store.Request, 16)

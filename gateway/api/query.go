@@ -20,7 +20,8 @@ type query struct {
 }
 
 // queryOf reads a request's query, which may have no parameters but those
-// allowed, each once: a misspelt filter must not select everything.
+// allowed, each once and with a value: a filter that is misspelt, or that a script
+// has no value for, must not select everything.
 func queryOf(r *http.Request, allowed []string) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -28,6 +29,8 @@ func queryOf(r *http.Request, allowed []string) (*query, error) {
 	}
 	for name, given := range values {
 		switch {
+		case slices.Contains(allowed, name) && len(given) == 1 && given[0] == "":
+			return nil, refuse(http.StatusUnprocessableEntity, codeInvalid, fmt.Sprintf("The parameter %q is empty: give it a value or leave it out.", name))
 		case slices.Contains(allowed, name) && len(given) == 1:
 		case slices.Contains(allowed, name):
 			return nil, refuse(http.StatusBadRequest, codeBadQuery, fmt.Sprintf("The parameter %q is there %d times: give it once.", name, len(given)))
