@@ -19,8 +19,9 @@ type RequestFilter struct {
 	Limit int // 0 or more than MaxPage: MaxPage
 }
 
-// MaxAfter bounds the requests that are looked at for [RequestFilter.After].
-const MaxAfter = 100_000
+// MaxAfter bounds the requests that are looked at for [RequestFilter.After]: when
+// none of them matches it takes some 70 ms.
+const MaxAfter = 50_000
 
 // requestFields are the fields that a filter compares: for the query and for
 // [RequestFilter.Matches] alike.
