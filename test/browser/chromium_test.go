@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,17 +15,16 @@ import (
 
 // chromium is a browser of a test's own, with a profile of its own.
 type chromium struct {
-	t         testing.TB
-	ctx       context.Context
-	downloads string      // the folder they go to
-	saved     chan string // names of files that are there
+	t     testing.TB
+	ctx   context.Context
+	saved chan string // paths of files that were downloaded
 }
 
 // startChromium starts a browser that has nothing of this machine's environment
 // and ends, with every process of its, when the test ends.
 func startChromium(t testing.TB) *chromium {
 	t.Helper()
-	c := &chromium{t: t, downloads: t.TempDir(), saved: make(chan string, 8)}
+	c := &chromium{t: t, saved: make(chan string, 8)}
 	// Not the test's context: that ends before the browser can be closed.
 	ctx, stop := context.WithTimeout(context.Background(), testTime)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
@@ -55,41 +53,29 @@ func startChromium(t testing.TB) *chromium {
 	return c
 }
 
-// keepDownloads sends what pages give to download to the folder.
+// keepDownloads sends what pages give to download to a folder of the test's.
 func (c *chromium) keepDownloads() {
 	c.t.Helper()
-	names := make(map[string]string)
 	err := chromedp.ListenBrowser(c.ctx, func(ev any) {
-		switch ev := ev.(type) {
-		case *browser.EventDownloadWillBegin:
-			names[ev.GUID] = ev.SuggestedFilename
-		case *browser.EventDownloadProgress:
-			if ev.State == browser.DownloadProgressStateCompleted {
-				c.saved <- names[ev.GUID]
-			}
+		if d, ok := ev.(*browser.EventDownloadProgress); ok && d.State == browser.DownloadProgressStateCompleted {
+			c.saved <- d.FilePath
 		}
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	_, err = chromedp.CallBrowser(c.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{
-		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: c.downloads, EventsEnabled: new(true),
+		Behavior: browser.SetDownloadBehaviorBehaviorAllow, DownloadPath: c.t.TempDir(), EventsEnabled: new(true),
 	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// download waits for the next download to be complete and returns its path.
+// download waits until the next download is complete and returns its path.
 func (c *chromium) download() string {
 	c.t.Helper()
-	select {
-	case name := <-c.saved:
-		return filepath.Join(c.downloads, filepath.Base(name))
-	case <-time.After(patience):
-		c.t.Fatalf("no download within %s", patience)
-		panic("unreachable")
-	}
+	return receive(c.t, "a download", c.saved)
 }
 
 // tab opens a tab for the pages of an origin, such as http://127.0.0.1:8081, and

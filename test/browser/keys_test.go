@@ -70,7 +70,7 @@ func (p *tab) focused() (focus, error) {
 	if err != nil || len(tree.Nodes) == 0 {
 		return focus{}, fmt.Errorf("no accessible element has the focus: %v", err)
 	}
-	n := node{tree.Nodes[0]}
+	n := node{Node: tree.Nodes[0]}
 	visible, err := eval[bool](p, looks)
 	return focus{role: n.role(), name: n.name(), visible: visible}, err
 }

@@ -49,3 +49,15 @@ func within(t testing.TB, limit time.Duration, what string, ok func() bool) {
 		}
 	}
 }
+
+// receive waits for a value.
+func receive[T any](t testing.TB, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("%s: not within %s", what, patience)
+		panic("unreachable")
+	}
+}

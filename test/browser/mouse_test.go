@@ -9,15 +9,16 @@ import (
 	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // click moves the mouse to an element and clicks.
-func (p *tab) click(role, name string) {
+func (p *tab) click(role, name string, within ...string) {
 	p.t.Helper()
 	var err error
 	// The page may replace or move the element after it was found.
 	for range 5 {
-		if err = p.clickOn(p.find(role, name).BackendDOMNodeID); err == nil {
+		if err = p.clickOn(p.find(role, name, within...).BackendDOMNodeID); err == nil {
 			return
 		}
 	}
@@ -71,4 +72,12 @@ func (p *tab) fill(label, text string) {
 	p.t.Helper()
 	p.click("textbox|searchbox|spinbutton", label)
 	p.retype(text)
+}
+
+// choose chooses an option of a list.
+func (p *tab) choose(label, option string) {
+	p.t.Helper()
+	p.click("combobox", label)
+	p.press(option)
+	p.press(kb.Enter)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
 
@@ -59,15 +60,77 @@ func (p *tab) seeNot(texts ...string) {
 	})
 }
 
+// seeIn waits until an element of the page shows all the texts.
+func (p *tab) seeIn(selector string, texts ...string) {
+	p.t.Helper()
+	eventually(p.t, fmt.Sprintf("in %s: %q", selector, texts), func() bool {
+		text, _ := eval[string](p, `document.querySelector(`+quote(selector)+`)?.innerText ?? ""`)
+		return hasAll(text, texts)
+	})
+}
+
+// rows are the rows of a table on the page, as a person reads them.
+func (p *tab) rows(selector string) []string {
+	rows, _ := eval[[]string](p, `[...document.querySelectorAll(`+quote(selector+" tbody tr, "+selector+" > tr")+`)].map(r => r.innerText.replace(/\s+/g, " ").trim())`)
+	return rows
+}
+
+// seeRows waits until a table has as many rows as are given, each with all of a
+// row's words.
+func (p *tab) seeRows(selector string, rows ...[]string) {
+	p.t.Helper()
+	var got []string
+	defer func() {
+		if p.t.Failed() {
+			p.t.Logf("the rows in the end: %q", got)
+		}
+	}()
+	eventually(p.t, fmt.Sprintf("rows in %s: %q", selector, rows), func() bool {
+		got = p.rows(selector)
+		return len(got) == len(rows) && !slices.ContainsFunc(rows, func(words []string) bool {
+			return !slices.ContainsFunc(got, func(row string) bool { return hasAll(row, words) })
+		})
+	})
+}
+
+func hasAll(s string, words []string) bool {
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(s, w) })
+}
+
+// document tells the page from one that is loaded later.
+func (p *tab) document() float64 {
+	p.t.Helper()
+	return must[float64](p, `performance.timeOrigin`)
+}
+
+// stillOn fails the test if the page was loaded anew.
+func (p *tab) stillOn(document float64) {
+	p.t.Helper()
+	if now := p.document(); now != document {
+		p.t.Errorf("the page was reloaded")
+	}
+}
+
+// cookies are all that the browser has for the page, those kept from scripts too.
+func (p *tab) cookies() []*network.Cookie {
+	p.t.Helper()
+	got, err := chromedp.Call(p.ctx, network.GetCookies, network.GetCookiesParams{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return got.Cookies
+}
+
 // shows says whether the page shows all the texts now.
 func (p *tab) shows(texts ...string) bool {
 	text := p.text()
-	return !slices.ContainsFunc(texts, func(s string) bool { return !strings.Contains(text, s) })
+	return hasAll(text, texts)
 }
 
 // node is an element as assistive technology has it.
 type node struct {
 	*accessibility.Node
+	around []string // the names of what it is in
 }
 
 func (n node) role() string { return axString(n.Role) }
@@ -97,24 +160,35 @@ func axString(v *accessibility.Value) string {
 // elements are all elements on the page that aren't hidden from people.
 func (p *tab) elements() ([]node, error) {
 	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	byID := make(map[accessibility.NodeID]node, len(tree.Nodes))
 	var all []node
-	for _, n := range tree.Nodes {
+	for _, n := range tree.Nodes { // parents come first
+		e := node{Node: n}
+		if parent, ok := byID[n.ParentID]; ok {
+			e.around = parent.around
+			if name := parent.name(); name != "" {
+				e.around = append(slices.Clone(e.around), name)
+			}
+		}
+		byID[n.NodeID] = e
 		if !n.Ignored && n.BackendDOMNodeID != 0 {
-			all = append(all, node{n})
+			all = append(all, e)
 		}
 	}
 	return all, err
 }
 
-// find waits for the element of a role, such as "button" or "button|link", with a
-// name, and returns it. There must be only one.
-func (p *tab) find(role, name string) node {
+// find waits for the element of a role, such as "button" or "textbox|searchbox",
+// with a name, and returns it. There must be only one, within the landmarks or
+// rows of the names given.
+func (p *tab) find(role, name string, within ...string) node {
 	p.t.Helper()
 	var found []node
-	eventually(p.t, fmt.Sprintf("one %s %q", role, name), func() bool {
+	eventually(p.t, fmt.Sprintf("one %s %q in %q", role, name, within), func() bool {
 		all, err := p.elements()
 		found = slices.DeleteFunc(all, func(n node) bool {
-			return !slices.Contains(strings.Split(role, "|"), n.role()) || n.name() != name || n.is(accessibility.PropertyNameDisabled)
+			return !slices.Contains(strings.Split(role, "|"), n.role()) || n.name() != name || n.is(accessibility.PropertyNameDisabled) ||
+				slices.ContainsFunc(within, func(name string) bool { return !slices.Contains(n.around, name) })
 		})
 		return err == nil && len(found) == 1
 	})
