@@ -165,3 +165,44 @@ func (g *Gateway) SetTransport(rt http.RoundTripper) {
 
 // SetBodyIdle shortens the wait for bodies that stand still; call it before any test runs.
 func SetBodyIdle(d time.Duration) { bodyIdle = d }
+
+// Limits is what counts the use of keys and pools.
+type Limits = limits
+
+// NewLimits makes one.
+func NewLimits() *Limits { return newLimits() }
+
+// Enter counts a call in until leave is called, or says whose limit is in its
+// way, which one, and when to try again.
+func (l *limits) Enter(k store.Key, p store.Pool) (leave func(), of, limit string, retry time.Duration) {
+	in, over := l.enter(&k, &p)
+	if over != nil {
+		return nil, string(over.scope), over.limit, over.retry
+	}
+	return func() { l.leave(in) }, "", "", 0
+}
+
+// Remembered is how many keys and pools are remembered.
+func (l *limits) Remembered() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.keys.of) + len(l.pools.of)
+}
+
+// Bounds of what is remembered.
+const (
+	MaxLimiters   = maxLimiters
+	LimitersSweep = limitersSweep
+)
+
+// EnterAndLeave counts a call in and out.
+func (l *limits) EnterAndLeave(k *store.Key, p *store.Pool) {
+	in, _ := l.enter(k, p)
+	l.leave(in)
+}
+
+// Lock holds l until unlock is called.
+func (l *limits) Lock() (unlock func()) {
+	l.mu.Lock()
+	return l.mu.Unlock
+}
