@@ -53,9 +53,16 @@ func (s *server) showAudit(v *visit) error {
 		filtered.Set("before", strconv.FormatInt(entries[auditPerPage-1].ID, 10))
 		p.Older = withQuery("/audit", filtered)
 	}
+	pools, err := s.poolNames(v)
+	if err != nil {
+		return err
+	}
 	for _, e := range entries {
 		row := auditRow{AuditEntry: e}
 		for name, value := range e.Detail {
+			if name == "pools" {
+				value = pools.in(value)
+			}
 			row.Facts = append(row.Facts, name+"="+value)
 		}
 		slices.Sort(row.Facts)

@@ -63,6 +63,17 @@ func (n poolNames) of(ids []string) []string {
 	return names
 }
 
+// in puts names in the place of the IDs in a text, where they are known.
+func (n poolNames) in(ids string) string {
+	words := strings.Fields(ids)
+	for i, id := range words {
+		if name, ok := n[id]; ok {
+			words[i] = name
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
 func (n poolNames) sorted() []string {
 	var names []string
 	for _, name := range n {

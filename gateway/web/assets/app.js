@@ -205,7 +205,7 @@
     toggle.addEventListener('click', () => {
       paused = !paused;
       toggle.setAttribute('aria-pressed', String(paused));
-      byId('live-words').textContent = paused ? 'Paused' : 'Live: new requests appear as they end';
+      byId('live-words').textContent = paused ? 'Paused' : 'Live, newest on top';
       if (!paused) insert();
     });
     show.addEventListener('click', () => {
