@@ -24,14 +24,15 @@ import (
 // openapi.yaml, and the clients' keys. It is all in memory but for the store, so
 // that it can be had in a bubble of testing/synctest.
 type fixture struct {
-	url    string
-	dir    string // the data folder
-	store  *store.Store
-	log    *syncBuffer
-	http   *http.Client
-	listen *pipeListener
-	admin  transport.Secret
-	caller transport.Secret // may call the pool "gitlab"
+	url     string
+	dir     string // the data folder
+	store   *store.Store
+	log     *syncBuffer
+	http    *http.Client
+	handler http.Handler
+	listen  *pipeListener
+	admin   transport.Secret
+	caller  transport.Secret // may call the pool "gitlab"
 
 	mu        sync.Mutex
 	agents    map[string][]control.Connection
@@ -79,7 +80,8 @@ func newFixture(t *testing.T) *fixture {
 		Logger:  logger,
 	}})
 	// As the gateway's: see newServer there.
-	server := &http.Server{Handler: described(t, handler), ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelError)}
+	f.handler = described(t, handler)
+	server := &http.Server{Handler: f.handler, ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelError)}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
