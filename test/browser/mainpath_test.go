@@ -87,7 +87,7 @@ func (v visitor) makePool() (tokenFile string) {
 func (v visitor) saveToken(what string) (file string) {
 	v.t.Helper()
 	shown := must[string](v.tab, `document.getElementById("token").value`)
-	v.click("button", "Download vcs-agent-gitlab.token")
+	v.click("button", "Download as a file")
 	file = v.browser.download()
 	if saved := readToken(v.t, file); saved != shown {
 		v.t.Fatalf("the file has the token %s, the page shows %s", saved, shown)
@@ -127,9 +127,9 @@ func (v visitor) watchRequests() {
 	v.s.expect(403, "denied", "GET", "/api/v4/users")
 	v.s.expect(502, "vcs_unreachable", "GET", brokenPath)
 	v.seeRows("#request-rows",
-		[]string{"GET /api/v4/user ", "gitlab.user.get", "Served", "200"},
-		[]string{"GET /api/v4/users ", "Denied", "403"},
-		[]string{"GET " + brokenPath, "VCS error", "502"})
+		[]string{"GET", "/api/v4/user ", "gitlab.user.get", "Served", "200"},
+		[]string{"GET", "/api/v4/users ", "Denied", "403"},
+		[]string{"GET", brokenPath, "VCS error", "502"})
 	v.seeNot("No request yet")
 	v.stillOn(page)
 }
@@ -142,15 +142,15 @@ func (v visitor) filterAndOpen() {
 	v.click("button", "Close")
 	v.choose("Outcome", "Denied")
 	v.click("button", "Filter")
-	v.seeRows("#request-rows", []string{"GET /api/v4/users ", "Denied"})
+	v.seeRows("#request-rows", []string{"GET", "/api/v4/users ", "Denied"})
 	v.click("link", "GET /api/v4/users")
-	v.seeIn("#request-detail", "Why it was denied:", "no_rule", "GET /api/v4/users")
+	v.seeIn("#request-detail", "Denied by the agent", "no_rule", "GET /api/v4/users")
 	v.click("button", "Close")
 	// The filter holds for those to come. They wait while somebody is in the list.
 	v.s.expect(200, "", "GET", "/api/v4/user")
 	v.s.expect(403, "denied", "DELETE", "/api/v4/user")
 	v.click("button", "Show 1 new request")
-	v.seeRows("#request-rows", []string{"GET /api/v4/users ", "Denied"}, []string{"DELETE /api/v4/user ", "Denied"})
+	v.seeRows("#request-rows", []string{"GET", "/api/v4/users ", "Denied"}, []string{"DELETE", "/api/v4/user ", "Denied"})
 }
 
 // check asks the VCS through the pool.
