@@ -60,7 +60,7 @@ func (g *Gateway) check(ctx context.Context, of store.Pool) control.Check {
 		c.Code, c.Detail = codeAgentFault, fmt.Sprintf("The %s is connected, but %s: look at its log.", agent, other.what)
 		return c
 	case err != nil && ctx.Err() != nil:
-		c.Code, c.Detail = codeAgentSilent, fmt.Sprintf("The %s is connected, but did not answer within %.0f s: look at its log.", agent, took)
+		c.Code, c.Detail = codeAgentSilent, fmt.Sprintf("The %s is connected, but did not answer within %.1f s: look at its log.", agent, took)
 		return c
 	case err != nil:
 		g.log.Info("a check was cut", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "error", err)
@@ -117,7 +117,7 @@ func (e *notACheckError) Error() string { return e.what }
 // askAgent asks an agent, and believes nothing of its answer that can't be.
 func askAgent(ctx context.Context, s *transport.Session) (transport.CheckResult, error) {
 	var result transport.CheckResult
-	req := (&http.Request{Method: http.MethodGet, URL: transport.TargetURL(transport.CheckPath), Header: http.Header{}}).WithContext(ctx)
+	req := (&http.Request{Method: http.MethodGet, URL: transport.TargetURL(transport.CheckPath), Header: http.Header{"User-Agent": {"vcs-gateway"}}}).WithContext(ctx)
 	resp, err := s.RoundTrip(req)
 	if err != nil {
 		return result, err

@@ -34,6 +34,16 @@ func (g *Gateway) LivePools() int { return len(g.router.all()) }
 // ComesFrom is comesFrom.
 func ComesFrom(remote string, networks ...netip.Prefix) bool { return comesFrom(remote, networks) }
 
+// CheckWithin checks a pool within a time.
+func (g *Gateway) CheckWithin(ctx context.Context, p store.Pool, d time.Duration) control.Check {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return g.check(ctx, p)
+}
+
+// TagsText is tagsText.
+func TagsText(tags map[string]string) string { return tagsText(tags) }
+
 // Metrics is what g counts.
 func (g *Gateway) Metrics() *metrics.Gateway { return g.metrics }
 
