@@ -118,7 +118,7 @@ func parseSize(s string) (int64, bool) {
 		}
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || f < 0 || f*float64(unit) > math.MaxInt64/2 {
+	if err != nil || !(f >= 0 && f*float64(unit) < math.MaxInt64/2) { // NaN too
 		return 0, false
 	}
 	return int64(f * float64(unit)), true

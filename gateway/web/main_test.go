@@ -25,10 +25,12 @@ import (
 // decides on.
 type rig struct {
 	t       *testing.T
-	server  *httptest.Server
+	handler http.Handler
+	server  *httptest.Server // nil: requests go to the handler itself
 	control *control.Control
 	admin   transport.Secret // an admin key
 	log     *safeBuffer
+	dir     string // of the database
 
 	mu          sync.Mutex
 	connections map[string][]control.Connection // by pool
@@ -37,14 +39,26 @@ type rig struct {
 
 var tester = store.Actor{KeyName: "tester"}
 
+// newRig serves the pages on a port.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	st, err := store.Open(t.Context(), filepath.Join(t.TempDir(), store.FileName))
+	r := newHandlerRig(t)
+	r.server = httptest.NewServer(r.handler)
+	t.Cleanup(r.server.Close)
+	return r
+}
+
+// newHandlerRig serves nothing: for tests in a synctest bubble, where there is no
+// network.
+func newHandlerRig(t *testing.T) *rig {
+	t.Helper()
+	dir := t.TempDir()
+	st, err := store.Open(t.Context(), filepath.Join(dir, store.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { st.Close() })
-	r := &rig{t: t, log: &safeBuffer{}, connections: map[string][]control.Connection{}}
+	r := &rig{t: t, dir: dir, log: &safeBuffer{}, connections: map[string][]control.Connection{}}
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r.control = &control.Control{Store: st, Version: "1.2.3-test", Logger: logger,
 		Token: func(p store.Pool, key transport.Secret) transport.Token {
@@ -66,9 +80,31 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.server = httptest.NewServer(web.New(web.Config{Control: r.control, Logger: logger}))
-	t.Cleanup(r.server.Close)
+	r.handler = web.New(web.Config{Control: r.control, Logger: logger})
 	return r
+}
+
+// url is where the pages are.
+func (r *rig) url() string {
+	if r.server == nil {
+		return "http://127.0.0.1:8081"
+	}
+	return r.server.URL
+}
+
+func (r *rig) send(req *http.Request) *http.Response {
+	r.t.Helper()
+	if r.server == nil {
+		w := httptest.NewRecorder()
+		req.RemoteAddr = "127.0.0.1:50000"
+		r.handler.ServeHTTP(w, req)
+		return w.Result()
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resp
 }
 
 func (r *rig) connect(poolID string, connections ...control.Connection) {
@@ -110,7 +146,7 @@ func (a answer) has(t *testing.T, want ...string) {
 	t.Helper()
 	for _, w := range want {
 		if !strings.Contains(a.body, w) {
-			t.Errorf("%s %s has no %q in:\n%s", a.Request.Method, a.Request.URL, w, a.body)
+			t.Errorf("%s %s (status %d) has no %q:\n%.3000s", a.Request.Method, a.Request.URL, a.StatusCode, w, mainOf(a.body))
 		}
 	}
 }
@@ -119,9 +155,17 @@ func (a answer) lacks(t *testing.T, unwanted ...string) {
 	t.Helper()
 	for _, w := range unwanted {
 		if strings.Contains(a.body, w) {
-			t.Errorf("%s %s has %q in:\n%s", a.Request.Method, a.Request.URL, w, a.body)
+			t.Errorf("%s %s (status %d) has %q:\n%.3000s", a.Request.Method, a.Request.URL, a.StatusCode, w, mainOf(a.body))
 		}
 	}
+}
+
+// mainOf is a page without what all pages have.
+func mainOf(page string) string {
+	if _, rest, found := strings.Cut(page, "<main"); found {
+		return rest
+	}
+	return page
 }
 
 // browser is one that follows no redirects and keeps cookies as browsers do on a
@@ -155,10 +199,7 @@ func (b *browser) do(req *http.Request) answer {
 	for _, c := range b.cookies {
 		req.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		b.r.t.Fatal(err)
-	}
+	resp := b.r.send(req)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -180,14 +221,14 @@ func (b *browser) do(req *http.Request) answer {
 
 func (b *browser) request(method, path string, body io.Reader) *http.Request {
 	b.r.t.Helper()
-	req, err := http.NewRequestWithContext(b.r.t.Context(), method, b.r.server.URL+path, body)
+	req, err := http.NewRequestWithContext(b.r.t.Context(), method, b.r.url()+path, body)
 	if err != nil {
 		b.r.t.Fatal(err)
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
-		req.Header.Set("Origin", b.r.server.URL)
+		req.Header.Set("Origin", b.r.url())
 	}
 	return req
 }
@@ -226,3 +267,6 @@ func (s *safeBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
+
+// requestAddress is where a request's details are.
+func requestAddress(r store.Request) string { return web.RequestPath(r) }

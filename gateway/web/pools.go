@@ -76,7 +76,7 @@ func (s *server) showPools(v *visit) error {
 		if page > 1 {
 			q.Set("page", strconv.Itoa(page))
 		}
-		return "/?" + q.Encode()
+		return withQuery("/", q)
 	}
 	number := first/poolsPerPage + 1
 	p.Live = address(number)

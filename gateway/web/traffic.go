@@ -74,18 +74,21 @@ func draw(buckets []store.Bucket, span time.Duration, width, height int) *chart 
 		}
 		one := bar{X: float64(i)*step + gap/2, Width: step - gap,
 			Title: fmt.Sprintf("%s UTC: %s served, %s denied, %s failed", b.Start.Format("15:04"), number(b.Served), number(b.Denied), number(b.Failed))}
-		y := float64(height)
-		for _, k := range []struct {
-			kind string
-			n    int64
-		}{{"served", b.Served}, {"denied", b.Denied}, {"failed", b.Failed}} {
-			if k.n == 0 {
-				continue
+		// At least a pixel: one denial among thousands is to be seen.
+		tall := func(n int64) float64 {
+			if n == 0 {
+				return 0
 			}
-			// At least a pixel: one denial among thousands is to be seen.
-			h := min(max(float64(k.n)/float64(c.Most)*float64(height), 1), y)
-			y -= h
-			one.Parts = append(one.Parts, part{k.kind, y, h})
+			return max(float64(n)/float64(c.Most)*float64(height), 1)
+		}
+		denied, failed := tall(b.Denied), tall(b.Failed)
+		served := min(tall(b.Served), float64(height)-denied-failed)
+		y := float64(height)
+		for _, p := range []part{{"served", 0, served}, {"denied", 0, denied}, {"failed", 0, failed}} {
+			if p.Height > 0 {
+				y -= p.Height
+				one.Parts = append(one.Parts, part{p.Kind, y, p.Height})
+			}
 		}
 		c.Bars = append(c.Bars, one)
 	}
