@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"time"
 
 	"vcsagent/gateway/control"
 )
@@ -42,11 +41,6 @@ func listed(connections []control.Connection) []control.Connection {
 
 func (s *server) checkPool(w http.ResponseWriter, r *request) (answer, error) {
 	if err := decodeOptional(w, r.Request, object{}); err != nil {
-		return answer{}, err
-	}
-	// The request has been read. What bounds that on the server would end the
-	// check as well, since a connection is read on to see whether it breaks.
-	if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
 		return answer{}, err
 	}
 	check, err := s.control.CheckPool(r.Context(), r.PathValue("pool"))

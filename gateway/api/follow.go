@@ -63,11 +63,6 @@ func (s *server) followRequests(w http.ResponseWriter, r *request) (answer, erro
 		return answer{sent: true}, nil
 	}
 	stream := &stream{w: w, control: http.NewResponseController(w)}
-	// The request has been read. What bounds that on the server would end the
-	// stream as well, since a connection is read on to see whether it breaks.
-	if err := stream.control.SetReadDeadline(time.Time{}); err != nil {
-		return answer{}, err
-	}
 	err = s.follow(r, f, after, stream)
 	stream.limit() // for the stream's end
 	s.log.Debug("a follower of the log has gone", "key", r.by.Name, "remote_address", r.RemoteAddr, "reason", err)

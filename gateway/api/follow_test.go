@@ -99,7 +99,9 @@ func TestFollowersGetRequestsAsTheyEnd(t *testing.T) {
 func TestFollowersGoOnWhereTheyWere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.record(t, request("past", "served"))
+		long := request("past, and long under way", "served")
+		time.Sleep(time.Minute)
+		f.record(t, request("past", "served"), long)
 		w := f.watch(t, f.admin, api.RequestFilter{})
 		w.expect()
 		for round, each := range []bool{false, true, true} { // the first time before any has come
@@ -153,6 +155,9 @@ func TestWhatAStreamLooksLike(t *testing.T) {
 			if got := resp.Header.Get(name); resp.StatusCode != 200 || got != want {
 				t.Errorf("%s, %s: %q, want %q", resp.Status, name, got, want)
 			}
+		}
+		if !resp.Close { // what comes after it would have its time limit
+			t.Error("the connection may be used again")
 		}
 		lines := bufio.NewReader(resp.Body)
 		read := func(n int) string {
