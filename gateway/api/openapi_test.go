@@ -112,13 +112,14 @@ func TestDescriptionHasTheRoutes(t *testing.T) {
 	}
 }
 
-// The codes are those of problem.go.
-func TestDescriptionHasTheCodes(t *testing.T) {
+// codes are those of problem.go.
+func codes(t *testing.T) []string {
+	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "problem.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []string
+	var codes []string
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, is := n.(*ast.ValueSpec)
 		if is && strings.HasPrefix(spec.Names[0].Name, "code") {
@@ -126,10 +127,15 @@ func TestDescriptionHasTheCodes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want = append(want, code)
+			codes = append(codes, code)
 		}
 		return true
 	})
+	return codes
+}
+
+func TestDescriptionHasTheCodes(t *testing.T) {
+	want := codes(t)
 	var got []string
 	for _, code := range describedAPI(t).Components.Schemas["Problem"].Value.Properties["code"].Value.Enum {
 		got = append(got, code.(string))
