@@ -27,7 +27,11 @@ func tokenListCommand() *cobra.Command {
 		now := time.Now()
 		t := newTable("ID", "AGENTS", "LAST USED", "EXPIRES", "CREATED")
 		for _, k := range tokens {
-			t.add(k.ID, fmt.Sprint(k.Connections), ago(k.LastUsedAt, now), until(k.ExpiresAt, now), moment(k.CreatedAt))
+			used := ago(k.LastUsedAt, now)
+			if k.Connections > 0 { // noted when the agent joined, or will be
+				used = "in use"
+			}
+			t.add(k.ID, fmt.Sprint(k.Connections), used, until(k.ExpiresAt, now), moment(k.CreatedAt))
 		}
 		return t.print(cmd.OutOrStdout())
 	})
