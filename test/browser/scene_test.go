@@ -105,10 +105,11 @@ func readToken(t testing.TB, name string) string {
 // api sends a request to the admin API, with the first admin key.
 func (s *scene) api(method, path string) {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), method, s.origin()+"/api/v1"+path, nil)
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.origin()+"/api/v1"+path, strings.NewReader("{}"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+s.admin)
 	if resp := s.Do(s.t, req); resp.StatusCode >= 300 {
 		s.t.Fatalf("%s %s: %s", method, path, resp.Status)

@@ -103,6 +103,15 @@ func (p *tab) document() float64 {
 	return must[float64](p, `performance.timeOrigin`)
 }
 
+// leave waits until another page has been loaded.
+func (p *tab) leave(document float64) {
+	p.t.Helper()
+	eventually(p.t, "another page", func() bool {
+		loaded, err := eval[bool](p, `document.readyState === "complete"`)
+		return err == nil && loaded && p.document() != document
+	})
+}
+
 // stillOn fails the test if the page was loaded anew.
 func (p *tab) stillOn(document float64) {
 	p.t.Helper()
