@@ -19,7 +19,7 @@ var (
 func TestLinksLeadSomewhere(t *testing.T) {
 	files := []string{
 		"../../README.md", "../../deploy/helm/vcs-agent/README.md",
-		"../../docs/api.md", "../../docs/cli.md", "../../docs/metrics.md", "../../docs/policy.md", "../../docs/security.md", "../../docs/settings.md",
+		"../../docs/api.md", "../../docs/api.md", "../../docs/cli.md", "../../docs/metrics.md", "../../docs/policy.md", "../../docs/security.md", "../../docs/settings.md",
 	}
 	seen := 0
 	for _, file := range files {
