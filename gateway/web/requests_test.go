@@ -147,9 +147,20 @@ func TestNewRequests(t *testing.T) {
 		many[i].At = time.Now().Add(time.Duration(i) * time.Millisecond)
 	}
 	many = r.add(many...)
-	got := rowsOf(next())
+	a = next()
+	a.has(t, "data-skipped")
+	got := rowsOf(a)
 	if len(got) != 50 || got[0] != fmt.Sprint(many[79].Seq) {
 		t.Errorf("of 80 new ones %d, the first %s; want 50 from %d on", len(got), got[0], many[79].Seq)
+	}
+	// Those that came long ago and took long: none that was there before them.
+	after = afterData.FindStringSubmatch(a.body)[1]
+	for i := range many {
+		many[i].At = time.Now().Add(-time.Hour)
+	}
+	r.add(many...)
+	if got := rowsOf(next()); len(got) != 0 {
+		t.Errorf("rows that were known are sent again: %v", got)
 	}
 }
 

@@ -134,8 +134,8 @@ func (v *visit) askToSignIn(expired bool) {
 func localPath(next string) string {
 	u, err := url.Parse(next)
 	switch {
-	case err != nil, len(next) > maxNext, u.Scheme != "", u.Host != "", u.User != nil, u.Opaque != "",
-		!strings.HasPrefix(next, "/"), strings.HasPrefix(next, "//"), strings.ContainsAny(next, "\\\r\n\t"),
+	case err != nil, len(next) > maxNext,
+		!strings.HasPrefix(next, "/"), strings.HasPrefix(next, "//"), strings.ContainsAny(next, "\\\r\n\t"), // browsers drop the last three
 		u.Path == "/sign-in", u.Path == "/signed-in":
 		return "/"
 	}

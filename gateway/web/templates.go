@@ -16,11 +16,6 @@ type page struct{ t *template.Template }
 
 func (p *page) execute(w io.Writer, v view) error { return p.t.ExecuteTemplate(w, "layout", v) }
 
-// part executes one template of a page's.
-func (p *page) part(w io.Writer, name string, about any) error {
-	return p.t.ExecuteTemplate(w, name, about)
-}
-
 // shared are the files that every page may use.
 var shared = []string{"templates/layout.html", "templates/parts.html"}
 

@@ -187,6 +187,7 @@
     let paused = false;
     let after = list.dataset.after;
     let waiting = []; // oldest first
+    let skipped = false; // more came than are sent at a time
 
     const busy = () => paused || list.getBoundingClientRect().top < -80 || body.contains(document.activeElement) || byId('split').classList.contains('open');
     function insert() {
@@ -201,14 +202,19 @@
       if (none && body.rows.length) none.remove();
       show.hidden = true;
     }
+    function say() {
+      const text = (paused ? 'On hold' : 'Live, newest on top') + (skipped ? '; they come too fast to show all: reload the page, or filter' : '');
+      if (byId('live-words').textContent !== text) byId('live-words').textContent = text;
+    }
     toggle.hidden = false;
     toggle.addEventListener('click', () => {
       paused = !paused;
       toggle.setAttribute('aria-pressed', String(paused));
-      byId('live-words').textContent = paused ? 'Paused' : 'Live, newest on top';
+      say();
       if (!paused) insert();
     });
     show.addEventListener('click', () => {
+      toggle.focus({ preventScroll: true }); // the button goes
       insert();
       window.scrollTo({ top: 0 });
     });
@@ -219,6 +225,8 @@
       const part = page.getElementById('requests');
       if (!part) return;
       after = part.dataset.after;
+      if (part.dataset.skipped !== undefined) skipped = true;
+      say();
       const rows = all('#request-rows > tr', part);
       waiting.push(...rows.reverse().filter((row) => !byId(row.id)));
       waiting = waiting.slice(-mostRows);
