@@ -60,7 +60,7 @@ lint: ## formatting, vet, staticcheck, tidy modules
 FUZZ ?= 100000x
 .PHONY: fuzz
 fuzz: ## each fuzz test on FUZZ inputs
-	@set -e; for pkg in ./allow ./transport ./agent; do \
+	@set -e; for pkg in ./allow ./transport ./agent ./cmd/internal/privateurl; do \
 	  for f in $$(go test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
 	    go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$pkg; \
 	  done; \

@@ -119,7 +119,7 @@ func showKey(w io.Writer, k api.Key, asJSON bool) error {
 	t.add("name", k.Name)
 	t.add("admin", yesNo(k.Admin))
 	t.add("pools", list(k.Pools))
-	limitPairs(t, k.Limits)
+	limitPairs(t, k.Limits, "the pool's")
 	t.add("last used", ago(k.LastUsedAt, now))
 	t.add("expires", until(k.ExpiresAt, now))
 	t.add("id", k.ID)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -10,7 +11,8 @@ import (
 )
 
 // limitFlags are the limits of a pool or a key as flags. Only those that are given
-// count; 0 leaves a matter to the gateway's settings.
+// count; 0 is no limit; for the queue the pool's hold then, or
+// the gateway's settings.
 type limitFlags struct {
 	perSecond               float64
 	burst, inFlight, queued int
@@ -19,12 +21,12 @@ type limitFlags struct {
 }
 
 func (l *limitFlags) declare(f *pflag.FlagSet) {
-	f.Float64Var(&l.perSecond, "requests-per-second", 0, "`NUMBER` of requests a second, on the average; 0 for the gateway's setting, as below")
-	f.IntVar(&l.burst, "burst", 0, "`NUMBER` of requests at once beyond the average")
+	f.Float64Var(&l.perSecond, "requests-per-second", 0, "`NUMBER` of requests a second, on the average; 0, as below: no limit")
+	f.IntVar(&l.burst, "burst", 0, "`NUMBER` of requests at once; 0: as many as in a second")
 	f.IntVar(&l.inFlight, "in-flight", 0, "`NUMBER` of requests under way at a time")
 	f.Int64Var(&l.bodyBytes, "body-bytes", 0, "`BYTES` of one request's body")
-	f.IntVar(&l.queued, "queue-length", 0, "`NUMBER` of requests that may wait for a free stream")
-	f.DurationVar(&l.wait, "queue-wait", 0, "how long one may wait")
+	f.IntVar(&l.queued, "queue-length", 0, "`NUMBER` of requests that may wait for a free stream; 0: no limit of its own")
+	f.DurationVar(&l.wait, "queue-wait", 0, "how long one may wait; 0: no limit of its own")
 }
 
 // all returns the limits for what is new.
@@ -61,14 +63,9 @@ func given[T any](f *pflag.FlagSet, flag string, field **T, value *T) bool {
 	return true
 }
 
-// limitPairs adds a row for each limit to a table of names and values.
-func limitPairs(t *table, l api.Limits) {
-	set := func(shown string) string {
-		if shown == "" {
-			return "the gateway's setting"
-		}
-		return shown
-	}
+// limitPairs adds a row for each limit to a table of names and values. queue is
+// what holds for the queue without limits of its own.
+func limitPairs(t *table, l api.Limits, queue string) {
 	bytes, wait := "", ""
 	if l.BodyBytes != 0 {
 		bytes = size(l.BodyBytes)
@@ -76,12 +73,13 @@ func limitPairs(t *table, l api.Limits) {
 	if l.QueueWait != 0 {
 		wait = seconds(l.QueueWait)
 	}
-	t.add("requests a second", set(number(l.RequestsPerSecond)))
-	t.add("burst", set(number(l.Burst)))
-	t.add("in flight", set(number(l.InFlight)))
-	t.add("body", set(bytes))
-	t.add("queue", set(number(l.QueueLength)))
-	t.add("wait in the queue", set(wait))
+	const unlimited = "no limit"
+	t.add("requests a second", cmp.Or(number(l.RequestsPerSecond), unlimited))
+	t.add("burst", cmp.Or(number(l.Burst), "as many as a second"))
+	t.add("in flight", cmp.Or(number(l.InFlight), unlimited))
+	t.add("body", cmp.Or(bytes, unlimited))
+	t.add("queue", cmp.Or(number(l.QueueLength), queue))
+	t.add("wait in the queue", cmp.Or(wait, queue))
 }
 
 // list shows names in a cell.

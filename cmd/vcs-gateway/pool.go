@@ -150,7 +150,7 @@ func poolPairs(w io.Writer, p api.Pool) error {
 		networks = "anywhere"
 	}
 	t.add("agents from", networks)
-	limitPairs(t, p.Limits)
+	limitPairs(t, p.Limits, "the gateway's setting")
 	t.add("id", p.ID)
 	t.add("created", moment(p.CreatedAt))
 	t.add("changed", moment(p.UpdatedAt))
