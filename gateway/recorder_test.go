@@ -396,7 +396,7 @@ func TestRecorderNotesUses(t *testing.T) {
 		if touched := s.uses(); len(touched) != 0 {
 			t.Errorf("too early: %v", touched)
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		at := began.Add(time.Second)
 		if touched := s.uses(); len(touched) != 1 || !maps.Equal(touched[0], map[string]time.Time{"key": at, "token t": at}) {
