@@ -26,7 +26,7 @@ func TestPoolsPage(t *testing.T) {
 	b.get("/").has(t, "2 agents", "Paused", `3 <span class="muted">of 12</span>`, "3 requests in the last 24 hours: 2 served, 1 denied, 0 failed", `class="denied"`)
 	b.get("/?q=ATT").has(t, "/pools/attic")
 	b.get("/?q=ATT").lacks(t, "/pools/basement")
-	b.get("/?q=cellar").has(t, "No pool matches “cellar”")
+	b.get("/?q=cellar").has(t, `No pool matches "cellar"`)
 }
 
 func TestPoolsPageIsBounded(t *testing.T) {
@@ -60,7 +60,7 @@ func TestCheck(t *testing.T) {
 	b := r.signedIn()
 	for says, check := range map[string]control.Check{
 		"No agent answered":                    {Code: "no_agent", Detail: "No agent of this pool is connected."},
-		"The VCS doesn’t answer":               {Agent: true, Code: "vcs_unreachable", Detail: "The connection was refused."},
+		"The VCS doesn't answer":               {Agent: true, Code: "vcs_unreachable", Detail: "The connection was refused."},
 		"The VCS answers, but not well":        {Agent: true, Reachable: true, Code: "vcs_error", Status: 500, Detail: "It answers HTTP 500."},
 		"All well":                             {Agent: true, Reachable: true, Status: 200, Detail: "GitLab answers."},
 		"the VCS took 12 ms and is version 17": {Agent: true, Reachable: true, Status: 200, Version: "17.5", RTT: 0.03, Elapsed: 0.012, Detail: "GitLab answers."},
@@ -142,7 +142,7 @@ func TestTokens(t *testing.T) {
 		t.Errorf("revoke: status %d", a.StatusCode)
 	}
 	b.get("/pools/basement/tokens").lacks(t, old)
-	b.get("/pools/basement/tokens/"+keys[1].ID+"/revoke").has(t, "the pool’s only token")
+	b.get("/pools/basement/tokens/"+keys[1].ID+"/revoke").has(t, "the pool's only token")
 	if a := b.post("/pools/basement/tokens/"+old+"/revoke", nil); a.StatusCode != http.StatusNotFound {
 		t.Errorf("revoke it again: status %d", a.StatusCode)
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -110,7 +111,7 @@ func (f *filter) query(pools []store.Pool, keys []store.Key) store.RequestFilter
 		}
 		at, err := time.Parse(localTime, t.typed)
 		if err != nil {
-			f.Problem = "“" + short(t.typed) + "” is no time: write it as 2006-01-02T15:04."
+			f.Problem = fmt.Sprintf("%q is no time: write it as 2006-01-02T15:04.", short(t.typed))
 			continue
 		}
 		*t.into = at

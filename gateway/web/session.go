@@ -64,7 +64,10 @@ func (s *server) signedIn(h handler) http.Handler {
 		_, notAdmin := errors.AsType[*control.NotAdminError](err)
 		switch {
 		case notAdmin, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExpired):
-			setCookie(w, "")
+			// The script's requests leave it to the page that the browser goes to next.
+			if r.Header.Get(liveHeader) == "" {
+				setCookie(w, "")
+			}
 			v.askToSignIn(true)
 			return
 		case err != nil:

@@ -25,7 +25,7 @@ type signInPage struct {
 
 // why are the sentences that the sign-in page can begin with.
 var why = map[string]string{
-	"expired": "You have been signed out: a sign-in ends after 12 hours, or 2 hours without use.",
+	"expired": "You have been signed out: a sign-in ends after 12 hours, after 2 hours without use, and with its key.",
 	"lost":    "You have been signed out, so what you sent wasn't done. Sign in and send it again.",
 	"out":     "You are signed out.",
 }

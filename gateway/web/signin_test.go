@@ -202,8 +202,14 @@ func TestSessionEndsWithItsKey(t *testing.T) {
 	if err := r.control.DeleteKey(t.Context(), tester, "ada"); err != nil {
 		t.Fatal(err)
 	}
-	if a := b.get("/"); a.StatusCode != http.StatusSeeOther {
-		t.Errorf("status %d after the key was deleted", a.StatusCode)
+	live := b.request(http.MethodGet, "/", nil)
+	live.Header.Set("VCS-Gateway-Live", "1")
+	if a := b.do(live); a.StatusCode != http.StatusUnauthorized || b.cookies[cookieName] == nil {
+		t.Errorf("the script gets %d and the cookies %v", a.StatusCode, b.cookies)
+	}
+	a := b.get("/") // which the browser goes to then
+	if to := a.Header.Get("Location"); a.StatusCode != http.StatusSeeOther || to != "/sign-in?why=expired" || b.cookies[cookieName] != nil {
+		t.Errorf("status %d to %q after the key was deleted, cookies %v", a.StatusCode, to, b.cookies)
 	}
 }
 

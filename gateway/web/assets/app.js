@@ -14,6 +14,11 @@
   const all = (selector, root = document) => Array.from(root.querySelectorAll(selector));
   const byId = (id) => document.getElementById(id);
 
+  // focusOn gives the focus to an element, or to the one that has come in its place.
+  function focusOn(element) {
+    (element.isConnected ? element : byId(element.id) || byId('main'))?.focus();
+  }
+
   class Refused extends Error {}
 
   // load reads a page. When the sign-in is over the browser goes to sign in,
@@ -93,7 +98,7 @@
       dialog.setAttribute('aria-labelledby', title.id);
     }
     dialog.append(form);
-    dialog.addEventListener('close', () => { dialog.remove(); link.focus(); });
+    dialog.addEventListener('close', () => { dialog.remove(); focusOn(link); });
     dialog.addEventListener('click', (e) => {
       if (e.target === dialog || e.target.closest('[data-cancel]')) {
         e.preventDefault();
@@ -128,7 +133,7 @@
   function tell(what, ok) {
     if (ok) lost.delete(what); else lost.add(what);
     const state = byId('live-state');
-    const text = lost.size ? 'The gateway doesn’t answer; trying again…' : '';
+    const text = lost.size ? "The gateway doesn't answer; trying again…" : '';
     if (state && state.textContent !== text) state.textContent = text;
   }
 
@@ -189,7 +194,7 @@
     let waiting = []; // oldest first
     let skipped = false; // more came than are sent at a time
 
-    const busy = () => paused || list.getBoundingClientRect().top < -80 || body.contains(document.activeElement) || byId('split').classList.contains('open');
+    const busy = () => paused || list.getBoundingClientRect().top < -80 || body.querySelector(':focus-visible') !== null || byId('split').classList.contains('open');
     function insert() {
       for (const row of waiting) {
         if (byId(row.id)) continue;
@@ -256,7 +261,7 @@
     detail.classList.add('pane');
     const close = detail.querySelector('#close-detail');
     close.hidden = false;
-    close.addEventListener('click', () => { closeDetail(); link.focus(); });
+    close.addEventListener('click', () => { closeDetail(); focusOn(link); });
     byId('split').append(detail);
     byId('split').classList.add('open');
     prepare(detail);
@@ -286,7 +291,7 @@
     into.removeAttribute('aria-busy');
     button.disabled = false;
     button.textContent = label;
-    button.focus();
+    focusOn(button);
   }
 
   // --- events, for parts that come and go ------------------------------------------------
