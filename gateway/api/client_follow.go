@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// maxEventBytes bounds a line of the stream: a request's strings take at most
-	// 6 KiB, of which JSON can make six times as much.
-	maxEventBytes = 64 << 10
+	// maxEventBytes bounds a line of the stream: a request's strings come from
+	// header sections of tens of KiB, of which JSON can make six times as much.
+	maxEventBytes = 1 << 20
 	// maxSilence is how long nothing may come before the connection is taken for
 	// dead: the gateway sends something each keepAlive.
 	maxSilence = 3 * keepAlive

@@ -68,7 +68,8 @@ func (w *watcher) stop() error {
 }
 
 func request(id, outcome string) store.Request {
-	return store.Request{ID: id, At: time.Now(), Outcome: outcome, Method: "GET", Path: "/"}
+	at := time.Now().Add(123456789) // finer than what is stored
+	return store.Request{ID: id, At: at, Total: 1234567, Outcome: outcome, Method: "GET", Path: "/"}
 }
 
 func TestFollowersGetRequestsAsTheyEnd(t *testing.T) {
@@ -79,12 +80,15 @@ func TestFollowersGetRequestsAsTheyEnd(t *testing.T) {
 		all.expect()
 		stored := f.record(t, request("1", "served"), request("2", "denied"))
 		synctest.Wait()
-		if r := <-all.got; r.ID != "1" || r.Seq != stored[0].Seq || r.Outcome != "served" || !r.Time.Equal(stored[0].At) {
+		if r := <-all.got; r.ID != "1" || r.Seq != stored[0].Seq || r.Outcome != "served" ||
+			r.Time != stored[0].At.UTC().Truncate(time.Microsecond) || r.Elapsed != 0.001234 {
 			t.Errorf("got %+v, want %+v", r, stored[0])
 		}
 		all.expect("2")
 		denied.expect("2")
-		f.tell(request("not stored", "denied"))
+		long := request("not stored", "denied")
+		long.Path = "/" + strings.Repeat("\x01", 100<<10) // six bytes each in JSON
+		f.tell(long)
 		all.expect("not stored")
 		denied.expect("not stored")
 		for _, w := range []*watcher{all, denied} {

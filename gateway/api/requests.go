@@ -115,9 +115,12 @@ func (s *server) pool(r *request) (string, error) {
 	return id, missing(err, http.StatusUnprocessableEntity, codeUnknownPool)
 }
 
+// requestOf is a request as it is stored, to the microsecond, also when it comes
+// to a follower directly.
 func requestOf(r store.Request) Request {
-	return Request{Seq: r.Seq, ID: r.ID, Time: r.At, PoolID: r.PoolID, Pool: r.PoolName, KeyID: r.KeyID, Key: r.KeyName,
+	seconds := func(d time.Duration) float64 { return d.Truncate(time.Microsecond).Seconds() }
+	return Request{Seq: r.Seq, ID: r.ID, Time: r.At.UTC().Truncate(time.Microsecond), PoolID: r.PoolID, Pool: r.PoolName, KeyID: r.KeyID, Key: r.KeyName,
 		Session: r.SessionID, Instance: r.Instance, Stream: r.Stream, Method: r.Method, Path: r.Path, Name: r.Name, Purpose: r.Purpose,
 		Project: r.Project, Outcome: r.Outcome, Code: r.Code, Reason: r.Reason, Status: r.Status,
-		Queued: r.Queued.Seconds(), FirstByte: r.FirstByte.Seconds(), Elapsed: r.Total.Seconds(), BytesIn: r.BytesIn, BytesOut: r.BytesOut}
+		Queued: seconds(r.Queued), FirstByte: seconds(r.FirstByte), Elapsed: seconds(r.Total), BytesIn: r.BytesIn, BytesOut: r.BytesOut}
 }
