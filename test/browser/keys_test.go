@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -35,6 +36,7 @@ func (p *tab) retype(text string) {
 // focus is what the keyboard acts on.
 type focus struct {
 	role, name string
+	id         cdp.BackendNodeID
 	lost       bool // nothing has it
 	visible    bool // a person sees that it's there
 }
@@ -72,42 +74,58 @@ func (p *tab) focused() (focus, error) {
 	}
 	n := node{Node: tree.Nodes[0]}
 	visible, err := eval[bool](p, looks)
-	return focus{role: n.role(), name: n.name(), visible: visible}, err
+	return focus{role: n.role(), name: n.name(), id: n.BackendDOMNodeID, visible: visible}, err
 }
 
-// tabTo presses Tab until an element has the focus. At each stop the focus
-// must be seen.
-func (p *tab) tabTo(role, name string) {
+// tabTo presses Tab until an element has the focus. At each stop the focus must
+// be seen.
+func (p *tab) tabTo(role, name string, within ...string) {
 	p.t.Helper()
-	p.seek(role, name, func() { p.press(kb.Tab) })
+	p.seek(role, name, within, func() { p.press(kb.Tab) })
 }
 
 // tabBackTo does the same with Shift and Tab.
-func (p *tab) tabBackTo(role, name string) {
+func (p *tab) tabBackTo(role, name string, within ...string) {
 	p.t.Helper()
-	p.seek(role, name, func() { p.press(kb.Tab, chromedp.ModifierShift) })
+	p.seek(role, name, within, func() { p.press(kb.Tab, chromedp.ModifierShift) })
 }
 
-func (p *tab) seek(role, name string, next func()) {
+func (p *tab) seek(role, name string, within []string, next func()) {
 	p.t.Helper()
-	p.find(role, name) // it may have to come first
+	p.find(role, name, within...) // it may have to come first
 	var stops []focus
 	for range maxTabs {
 		f, err := p.focused()
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		if f.role == role && f.name == name {
+		if !f.lost { // as it is at the page's start, and beyond its end
 			p.checkFocus(f)
+		}
+		if f.role == role && f.name == name && (within == nil || f.id == p.find(role, name, within...).BackendDOMNodeID) {
 			return
 		}
 		stops = append(stops, f)
-		if !f.lost { // as at the page's start, and beyond its end
-			p.checkFocus(f)
-		}
 		next()
 	}
 	p.t.Fatalf("%d times Tab did not lead to %s %q, but to %v", maxTabs, role, name, stops)
+}
+
+// focusOn waits until an element has the focus, which must be seen.
+func (p *tab) focusOn(role, name string) {
+	p.t.Helper()
+	var f focus
+	defer func() {
+		if p.t.Failed() {
+			p.t.Logf("in the end: %v", f)
+		}
+	}()
+	eventually(p.t, fmt.Sprintf("the focus on %s %q", role, name), func() bool {
+		var err error
+		f, err = p.focused()
+		return err == nil && f.role == role && f.name == name
+	})
+	p.checkFocus(f)
 }
 
 // checkFocus fails the test if a person can't see what has the focus.

@@ -188,7 +188,7 @@ func (v visitor) revoke(first, second *stack.Agent) {
 	v.click("link", "Tokens", stack.Pool)
 	v.arrive("/pools/gitlab/tokens")
 	v.seeRows("#tokens", []string{"1 agent"}, []string{"1 agent"})
-	v.click("link", must[string](v.tab, `document.querySelector("#tokens tbody a").innerText.replace(/\s+/g, " ")`)) // the oldest comes first
+	v.click("link", must[string](v.tab, revokeLink)) // the oldest's
 	v.click("button", "Revoke the token")
 	v.seeRows("#tokens", []string{"1 agent"})
 	v.click("link", "Connections", stack.Pool)
@@ -198,6 +198,9 @@ func (v visitor) revoke(first, second *stack.Agent) {
 		v.s.expect(200, "", "GET", "/api/v4/user")
 	}
 }
+
+// revokeLink is the name of the link that revokes a pool's oldest token.
+const revokeLink = `document.querySelector("#tokens tbody a").textContent.replace(/\s+/g, " ")`
 
 func (v visitor) pauseAndResume() {
 	v.t.Helper()
