@@ -294,9 +294,12 @@ func TestRevokedWhileJoining(t *testing.T) {
 	welcomed, ready := make(chan struct{}), make(chan struct{})
 	served := f.slowAgent(t, token, welcomed, ready)
 	receive(t, welcomed)
+	before := f.Changes()
 	if err := f.Control().RevokeToken(t.Context(), byAdmin, poolName, f.firstTokenKey(t).ID); err != nil {
 		t.Fatal(err)
 	}
+	// Not by the look for changes made elsewhere, which has been by then.
+	await(t, "that look", func() bool { return f.Changes() == before+2 })
 	close(ready)
 	receive(t, served)
 	f.log.await(t, "ending an agent's session: its token's key was revoked", "instance", "slow")

@@ -28,6 +28,9 @@ func (g *Gateway) AgentsOf(poolID string) []control.Connection { return g.connec
 // Control is what admins can do with g.
 func (g *Gateway) Control() *control.Control { return g.control() }
 
+// Changes is how often g was told of a change, or saw one.
+func (g *Gateway) Changes() int64 { return g.router.changes.Load() }
+
 // LivePools is how many pools have a live side.
 func (g *Gateway) LivePools() int { return len(g.router.all()) }
 
