@@ -20,7 +20,7 @@ const (
 	// they take some 8 MB. Those that end while it's full aren't stored.
 	bufferSize = 8192
 	// batchSize is how many requests are stored at a time, at most.
-	batchSize = 500
+	batchSize = 1000
 	// batchWait is how long a batch's first request waits for others.
 	batchWait = 200 * time.Millisecond
 	// attemptTimeout bounds one attempt to store a batch.

@@ -68,12 +68,12 @@ func values(rows, columns int) string {
 // clip makes a string from outside fit for a column: at most max bytes of UTF-8
 // without NUL, which PostgreSQL has no room for.
 func clip(s string, max int) string {
-	if len(s) > max {
-		s = s[:max]
-		for !utf8.RuneStart(s[len(s)-1]) { // the start of a rune that was cut
-			s = s[:len(s)-1]
-		}
+	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
+	if len(s) <= max {
+		return s
 	}
-	s = strings.ReplaceAll(s, "\x00", "\uFFFD")
-	return strings.ToValidUTF8(s, "\uFFFD")
+	for !utf8.RuneStart(s[max]) { // in the middle of a rune
+		max--
+	}
+	return s[:max]
 }

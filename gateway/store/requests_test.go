@@ -153,7 +153,7 @@ func testRequestsPages(t *testing.T, b backend) {
 func testRequestsAreBounded(t *testing.T, b backend) {
 	st, _ := b.fresh(t)
 	long := strings.Repeat("é", 10_000)
-	for _, s := range []string{long, "x" + long, "nul\x00 and \xff", ""} {
+	for _, s := range []string{long, "x" + long, "nul\x00 and \xff", strings.Repeat("\x80", 10_000), ""} {
 		addRequests(t, st, store.Request{ID: s, PoolID: s, PoolName: s, KeyID: s, KeyName: s, SessionID: s, Instance: s, Method: s, Path: s,
 			Name: s, Purpose: s, Project: s, Outcome: s, Code: s, Reason: s, Total: -time.Second, Status: -1})
 	}
