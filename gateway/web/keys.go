@@ -138,6 +138,7 @@ func (p *keyPage) read(form url.Values, names poolNames) (store.Limits, time.Tim
 	expires, err := endOfDay(p.Expires)
 	if err != nil {
 		p.Problems["expires"] = sentence(err)
+		p.Expires = "" // browsers complain of a field with what is no day
 	}
 	return limits, expires
 }

@@ -103,15 +103,16 @@ func (f *filter) query(pools []store.Pool, keys []store.Key) store.RequestFilter
 		}
 	}
 	for _, t := range []struct {
-		typed string
+		typed *string
 		into  *time.Time
-	}{{f.From, &q.From}, {f.To, &q.To}} {
-		if t.typed == "" {
+	}{{&f.From, &q.From}, {&f.To, &q.To}} {
+		if *t.typed == "" {
 			continue
 		}
-		at, err := time.Parse(localTime, t.typed)
+		at, err := time.Parse(localTime, *t.typed)
 		if err != nil {
-			f.Problem = fmt.Sprintf("%q is no time: write it as 2006-01-02T15:04.", short(t.typed))
+			f.Problem = fmt.Sprintf("%q is no time: write it as 2006-01-02T15:04.", short(*t.typed))
+			*t.typed = "" // browsers complain of such a field
 			continue
 		}
 		*t.into = at

@@ -66,7 +66,9 @@ func TestRequestsAndTheirFilters(t *testing.T) {
 	}
 	b.get("/requests?name=nothing").has(t, "No request matches")
 	b.get("/requests?outcome=denied&name=x").has(t, `value="denied" selected`, `name="name" value="x"`)
-	b.get("/requests?from=noon").has(t, "is no time")
+	wrong := b.get("/requests?from=noon")
+	wrong.has(t, "is no time")
+	wrong.lacks(t, `value="noon"`)
 	if err := r.control.DeleteKey(t.Context(), tester, "backend"); err != nil {
 		t.Fatal(err)
 	}

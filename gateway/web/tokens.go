@@ -78,6 +78,7 @@ func (s *server) rotateToken(v *visit) error {
 	expires, err := endOfDay(p.Expires)
 	if err != nil {
 		p.Problems["expires"] = sentence(err)
+		p.Expires = "" // browsers complain of a field with what is no day
 		return again()
 	}
 	_, token, err := s.control.RotateToken(v.ctx(), v.by(), head.Name, expires)
