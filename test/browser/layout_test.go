@@ -3,6 +3,10 @@ package browser_test
 import (
 	_ "embed"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -82,6 +86,39 @@ func TestLayout(t *testing.T) {
 	p.watch.expect("GET", "/nowhere", 404)
 	p.open("/nowhere")
 	p.looksRight("not found")
+}
+
+// What can be wrong with a page is seen, each of it.
+func TestLayoutFaults(t *testing.T) {
+	c := startChromium(t)
+	const fine = `<!doctype html><html lang="en"><title>x</title><h1>One</h1><p>two</p><p>three</p>`
+	for name, tc := range map[string]struct{ page, want string }{
+		"wide":      {`<pre>` + strings.Repeat("wide ", 100), "the page is"},
+		"pale":      {`<p style="color: #888">pale</p>`, "contrast 3.5"},
+		"clear":     {`<p style="opacity: .5">half</p>`, "contrast"},
+		"pale hint": {`<input aria-label="x" placeholder="hint" style="color-scheme: light"><style>::placeholder { color: #bbb }</style>`, "contrast 1.9"},
+		"cut":       {`<button style="width: 20px; overflow: hidden; white-space: nowrap">a long word</button>`, "is cut"},
+		"overlap":   {`<button>one</button><button style="margin-left: -20px">two</button>`, "overlap"},
+		"ids":       {`<p id="a"></p><p id="a"></p>`, "two elements have the id a"},
+		"label":     {`<label for="nobody">x</label>`, "nothing has the id nobody"},
+		"heading":   {`<h1>Two</h1>`, "2 h1"},
+		"no name":   {`<button><svg width="9" height="9"></svg></button>`, "a button"},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			fmt.Fprint(w, fine+tc.page)
+		}))
+		p := c.tabWith(newWatch(srv.URL))
+		p.open("/")
+		if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(390, 900)); err != nil {
+			t.Fatal(err)
+		}
+		faults := slices.Concat(must[[]string](p, layoutFaults), must[[]string](p, structureFaults), p.unnamed())
+		if len(faults) != 1 || !strings.Contains(faults[0], tc.want) {
+			t.Errorf("%s: the faults are %q, want one with %q", name, faults, tc.want)
+		}
+		srv.Close()
+	}
 }
 
 // looksRight looks at the page at all widths, light and dark.
