@@ -2,7 +2,7 @@ package browser_test
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"os"
 	"testing"
 	"time"
@@ -125,4 +125,10 @@ func must[T any](p *tab, expression string) T {
 }
 
 // quote writes a string as JavaScript.
-func quote(s string) string { return fmt.Sprintf("%+q", s) }
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // strings can be marshalled
+	}
+	return string(b)
+}

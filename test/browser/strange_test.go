@@ -34,17 +34,17 @@ func (n *traffic) see(ev any) {
 	}
 }
 
-// count counts the answers like "POST URL 403".
-func (n *traffic) count(answer string) int {
+// to returns the answers to requests like "POST URL".
+func (n *traffic) to(request string) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	count := 0
+	var found []string
 	for _, a := range n.answers {
-		if a == answer {
-			count++
+		if strings.HasPrefix(a, request+" ") {
+			found = append(found, a)
 		}
 	}
-	return count
+	return found
 }
 
 // said says whether the browser said something about the pages, all words of it.
