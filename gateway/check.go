@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,8 +53,15 @@ func (g *Gateway) check(ctx context.Context, of store.Pool) control.Check {
 	c := control.Check{SessionID: s.ID, Instance: s.Hello.Instance, Vendor: s.Hello.Vendor}
 	agent := "agent " + transport.Printable(s.Hello.Instance)
 	began := time.Now()
-	result, err := askAgent(ctx, s)
+	id := rand.Text()
+	result, err := askAgent(ctx, s, id)
 	took := time.Since(began).Seconds()
+	log := g.log.With("id", id, "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "elapsed", took)
+	if err != nil {
+		log.Warn("an agent did not say whether its VCS answers", "error", err)
+	} else {
+		log.Info("an agent said whether its VCS answers", "code", result.Code, "status_code", result.Status, "version", result.Version)
+	}
 	var other *notACheckError
 	switch {
 	case errors.As(err, &other):
@@ -63,7 +71,6 @@ func (g *Gateway) check(ctx context.Context, of store.Pool) control.Check {
 		c.Code, c.Detail = codeAgentSilent, fmt.Sprintf("The %s is connected, but did not answer within %.1f s: look at its log.", agent, took)
 		return c
 	case err != nil:
-		g.log.Info("a check was cut", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "error", err)
 		c.Code, c.Detail = codeAgentLost, fmt.Sprintf("The %s went away before it answered: look at its log, and check again.", agent)
 		return c
 	}
@@ -115,27 +122,27 @@ type notACheckError struct{ what string }
 func (e *notACheckError) Error() string { return e.what }
 
 // askAgent asks an agent, and believes nothing of its answer that can't be.
-func askAgent(ctx context.Context, s *transport.Session) (transport.CheckResult, error) {
+func askAgent(ctx context.Context, s *transport.Session, id string) (transport.CheckResult, error) {
 	var result transport.CheckResult
-	req := (&http.Request{Method: http.MethodGet, URL: transport.TargetURL(transport.CheckPath), Header: http.Header{"User-Agent": {"vcs-gateway"}}}).WithContext(ctx)
+	req := (&http.Request{Method: http.MethodGet, URL: transport.TargetURL(transport.CheckPath), Header: http.Header{"User-Agent": {"vcs-gateway"}, transport.RequestIDHeader: {id}}}).WithContext(ctx)
 	resp, err := s.RoundTrip(req)
 	if err != nil {
-		return result, err
+		return transport.CheckResult{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return result, &notACheckError{fmt.Sprintf("answered the check with status %d", resp.StatusCode)}
+		return transport.CheckResult{}, &notACheckError{fmt.Sprintf("answered the check with status %d", resp.StatusCode)}
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, transport.MaxCheckBytes+1))
 	if err != nil {
-		return result, err
+		return transport.CheckResult{}, err
 	}
 	if len(body) > transport.MaxCheckBytes || json.Unmarshal(body, &result) != nil {
-		return result, &notACheckError{"answered the check with something else than a result"}
+		return transport.CheckResult{}, &notACheckError{"answered the check with something else than a result"}
 	}
 	if !result.Reachable && !slices.Contains(checkCodes, result.Code) || result.Reachable && result.Code != "" ||
 		result.Status < 0 || result.Status > 999 || result.Elapsed < 0 || result.Elapsed > maxElapsed || !isVersion(result.Version) {
-		return result, &notACheckError{"answered the check with a result that can't be"}
+		return transport.CheckResult{}, &notACheckError{"answered the check with a result that can't be"}
 	}
 	result.Detail = transport.Printable(result.Detail)
 	return result, nil

@@ -29,7 +29,7 @@ func (f *fixture) checkPool(t *testing.T) control.Check {
 // says is an agent that answers a check.
 func says(t *testing.T, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != "GET" || r.RequestURI != transport.CheckPath || r.ContentLength != 0 || len(r.Header) != 1 || r.UserAgent() != "vcs-gateway" {
+		if r.Method != "GET" || r.RequestURI != transport.CheckPath || r.ContentLength != 0 || len(r.Header) != 2 || r.Header.Get(transport.RequestIDHeader) == "" || r.UserAgent() != "vcs-gateway" {
 			t.Errorf("the agent was asked %s %s, %v", r.Method, r.RequestURI, r.Header)
 		}
 		io.WriteString(w, body)
