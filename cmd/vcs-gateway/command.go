@@ -46,7 +46,7 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 	f := s.Group("Listeners")
 	f.StringVar(&cfg.AgentListen, "agent-listen", ":8443", "`HOST:PORT` for agents, on UDP and TCP")
 	f.StringVar(&cfg.HTTPListen, "http-listen", ":8080", "`HOST:PORT` for callers")
-	f.StringVar(&cfg.AdminListen, "admin-listen", "127.0.0.1:8081", "`HOST:PORT` for the API")
+	f.StringVar(&cfg.AdminListen, "admin-listen", "127.0.0.1:8081", "`HOST:PORT` for the pages and the API")
 	f.StringVar(&cfg.MetricsListen, "metrics-listen", "127.0.0.1:9465", "`HOST:PORT` for /metrics, /livez and /readyz; empty for none")
 	f.StringVar(&cfg.PublicAddress, "public-address", "", "`HOST:PORT` at which agents reach the gateway, for tokens; this machine's name if empty")
 
@@ -60,6 +60,7 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 	f.StringVar(&cfg.HTTPTLSKey, "http-tls-key", "", "PEM `FILE` with its key")
 	f.StringVar(&cfg.AdminTLSCert, "admin-tls-cert", "", "PEM `FILE` with the admin listener's certificate; without it that is plain HTTP")
 	f.StringVar(&cfg.AdminTLSKey, "admin-tls-key", "", "PEM `FILE` with its key")
+	f.StringVar(&cfg.AdminHost, "admin-host", "", "`NAME` under which a proxy with a certificate serves the pages, where the admin listener has none")
 
 	f = s.Group("Requests")
 	f.IntVar(&cfg.QueueLength, "queue-length", 100, "`NUMBER` of requests that may wait for a free stream, per pool")

@@ -33,9 +33,9 @@ func (s *server) guard(next http.Handler) http.Handler {
 			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		}
 		v := &visit{server: s, w: w, r: r}
-		if !trustedHost(r) {
+		if !s.trusts(r) {
 			v.fail(&problem{http.StatusMisdirectedRequest, "Not under this name", "Without TLS the pages answer only under an IP address or localhost, " +
-				"so that no other site's name can lead here. Use http://127.0.0.1 with the admin listener's port, or set --admin-tls-cert and --admin-tls-key."})
+				"so that no other site's name can lead here. Use http://127.0.0.1 with the admin listener's port, or set --admin-tls-cert and --admin-tls-key, or --admin-host to the name that a proxy with a certificate serves them under."})
 			return
 		}
 		if err := s.origins.Check(r); err != nil {
@@ -47,11 +47,11 @@ func (s *server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// trustedHost says whether the name that a browser used for this listener can
+// trusts says whether the name that a browser used for this listener can
 // only be the operator's. A site that makes its own name point here (DNS
 // rebinding) would otherwise be of the same origin as the pages. It has no
 // certificate for its name, and an address can't be made to point elsewhere.
-func trustedHost(r *http.Request) bool {
+func (s *server) trusts(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
 	}
@@ -60,6 +60,9 @@ func trustedHost(r *http.Request) bool {
 		host = name
 	}
 	host = strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(host, "."), "["), "]"))
+	if host == s.host && host != "" {
+		return true
+	}
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761: loopback, by browsers' own rule
 		return true
 	}

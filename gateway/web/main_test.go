@@ -80,7 +80,7 @@ func newHandlerRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.handler = web.New(web.Config{Control: r.control, Logger: logger})
+	r.handler = web.New(web.Config{Control: r.control, Host: "Pages.example.com", Logger: logger})
 	return r
 }
 

@@ -14,6 +14,9 @@ import (
 type Config struct {
 	// Control does what is asked for; required.
 	Control *control.Control
+	// Host is the name under which a proxy with a certificate serves the pages, in
+	// front of a listener without TLS; "" is none.
+	Host string
 	// Logger gets a line for every refusal and fault; nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -21,6 +24,7 @@ type Config struct {
 // server is the handler behind [New].
 type server struct {
 	control  *control.Control
+	host     string // lower case
 	log      *slog.Logger
 	pages    map[string]*page
 	assets   *assets
@@ -31,7 +35,7 @@ type server struct {
 // New returns the handler for the pages: every path that isn't the API's. Time
 // limits on reading a request are its [http.Server]'s.
 func New(cfg Config) http.Handler {
-	s := &server{control: cfg.Control, log: cfg.Logger, assets: loadAssets(), attempts: newAttempts(), origins: http.NewCrossOriginProtection()}
+	s := &server{control: cfg.Control, host: strings.ToLower(cfg.Host), log: cfg.Logger, assets: loadAssets(), attempts: newAttempts(), origins: http.NewCrossOriginProtection()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
