@@ -39,7 +39,7 @@ type Config struct {
 	HTTPTLSCert, HTTPTLSKey   string // PEM files for the callers' listener; both "" serves it in clear
 	AdminTLSCert, AdminTLSKey string // PEM files for the admin listener; both "" serves it in clear
 
-	AdminHost string // the name under which a proxy with a certificate serves the admin listener's pages; "" is none
+	PagesHost string // the name under which a proxy with a certificate serves the admin listener's pages; "" is none
 
 	QueueLength         int           // requests that may wait for a stream, per pool; 0 or more
 	QueueTimeout        time.Duration // how long one may wait; more than 0
@@ -103,10 +103,10 @@ func (c *Config) Validate() error {
 			bad("public-address", c.PublicAddress, "it must be HOST:PORT as agents reach it, such as vcs-gateway.example.com:8443")
 		}
 	}
-	if h := c.AdminHost; h != "" && (len(h) > 253 || strings.ContainsFunc(h, func(r rune) bool {
+	if h := c.PagesHost; h != "" && (len(h) > 253 || strings.ContainsFunc(h, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '-'
 	})) {
-		bad("admin-host", h, "it must be a host's name without scheme or port, such as vcs-gateway.example.com")
+		bad("pages-host", h, "it must be a host's name without scheme or port, such as vcs-gateway.example.com")
 	}
 	for _, p := range []struct{ name, cert, key string }{
 		{"", c.TLSCert, c.TLSKey}, {"http-", c.HTTPTLSCert, c.HTTPTLSKey}, {"admin-", c.AdminTLSCert, c.AdminTLSKey},

@@ -380,7 +380,7 @@ func (g *Gateway) ready() error {
 func (g *Gateway) admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", api.New(api.Config{Control: g.control(), Logger: g.log}))
-	mux.Handle("/", web.New(web.Config{Control: g.control(), Host: g.cfg.AdminHost, Logger: g.log}))
+	mux.Handle("/", web.New(web.Config{Control: g.control(), Host: g.cfg.PagesHost, Logger: g.log}))
 	return mux
 }
 

@@ -60,7 +60,7 @@ func serveCommand(run func(context.Context, gateway.Config) error) *cobra.Comman
 	f.StringVar(&cfg.HTTPTLSKey, "http-tls-key", "", "PEM `FILE` with its key")
 	f.StringVar(&cfg.AdminTLSCert, "admin-tls-cert", "", "PEM `FILE` with the admin listener's certificate; without it that is plain HTTP")
 	f.StringVar(&cfg.AdminTLSKey, "admin-tls-key", "", "PEM `FILE` with its key")
-	f.StringVar(&cfg.AdminHost, "admin-host", "", "`NAME` under which a proxy with a certificate serves the pages, where the admin listener has none")
+	f.StringVar(&cfg.PagesHost, "pages-host", "", "`NAME` under which a proxy with a certificate serves the pages, where the admin listener has none")
 
 	f = s.Group("Requests")
 	f.IntVar(&cfg.QueueLength, "queue-length", 100, "`NUMBER` of requests that may wait for a free stream, per pool")

@@ -35,7 +35,7 @@ func (s *server) guard(next http.Handler) http.Handler {
 		v := &visit{server: s, w: w, r: r}
 		if !s.trusts(r) {
 			v.fail(&problem{http.StatusMisdirectedRequest, "Not under this name", "Without TLS the pages answer only under an IP address or localhost, " +
-				"so that no other site's name can lead here. Use http://127.0.0.1 with the admin listener's port, or set --admin-tls-cert and --admin-tls-key, or --admin-host to the name that a proxy with a certificate serves them under."})
+				"so that no other site's name can lead here. Use http://127.0.0.1 with the admin listener's port, or set --admin-tls-cert and --admin-tls-key, or --pages-host to the name that a proxy with a certificate serves them under."})
 			return
 		}
 		if err := s.origins.Check(r); err != nil {
