@@ -33,7 +33,8 @@ const said = (promise) => promise.then(v => "" + v, e => "refused: " + e.name)
 	const popup = open(admin + "/keys")
 	got.popup = await said((async () => {
 		for (let i = 0; i < 200; i++) {
-			if (!popup || popup.closed) return "cut off"
+			if (!popup) return "there is none"
+			if (popup.closed) return "cut off"
 			try { if (popup.location.href !== "about:blank") return popup.document.body.innerText } catch (e) { if (!popup.closed && i > 100) throw e }
 			await new Promise(done => setTimeout(done, 20))
 		}

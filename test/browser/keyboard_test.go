@@ -79,7 +79,16 @@ func TestKeyboard(t *testing.T) {
 	p.seeNot("Denied by the agent")
 	p.focusOn("link", "GET /api/v4/users")
 
-	// So do dialogs, which keep it while they are open.
+	// New requests wait while the focus is in the list, and are shown on demand.
+	s.expect(403, "denied", "DELETE", "/api/v4/user")
+	p.tabBackTo("button", "Show 1 new request")
+	p.press(kb.Enter)
+	p.seeRows("#request-rows", []string{"DELETE"}, []string{"GET"})
+	if f, err := p.focused(); err != nil || f.lost || !f.visible {
+		t.Errorf("after the new request was shown: %v, %v", f, err)
+	}
+
+	// Dialogs give the focus back, and keep it while they are open.
 	p.tabTo("link", "Connections", stack.Pool)
 	p.press(kb.Enter)
 	p.arrive("/pools/gitlab")

@@ -26,6 +26,7 @@ func TestNoScript(t *testing.T) {
 	p.fill("Name", "quiet")
 	p.click("button", "Create the pool")
 	p.see("The pool quiet is there")
+	p.find("textbox", "Agents join the pool with it")
 	if token := must[string](p, `document.getElementById("token").value`); len(token) < 100 {
 		t.Errorf("the token is %q", token)
 	}
