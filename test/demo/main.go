@@ -144,7 +144,7 @@ func run(ctx context.Context) error {
 	if os.Getenv("ONCE") != "" {
 		return nil
 	}
-	fmt.Println("\nRunning until Ctrl-C.")
+	fmt.Printf("\nThe pages: http://%s, with the key in %s\nRunning until Ctrl-C.\n", up["admin"], filepath.Join(dir, "gateway", "admin-key"))
 	select {
 	case <-ctx.Done():
 		return nil

@@ -47,6 +47,8 @@ func TestTranscriptWorks(t *testing.T) {
 		`"name":"gitlab.git.upload_pack"`, // the clone in the agent's log
 		`"outcome":"denied"`,              // the gateway's log
 		`gitlab  1       4`,               // the list of pools
+		`GitLab answers: HTTP 401`,        // the check
+		`GET /api/v4/users`,               // the stored requests
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %s in what the transcript printed:\n%s", want, out)
