@@ -46,7 +46,7 @@ func bench(ctx context.Context, o options, stdout, stderr io.Writer) (err error)
 			err = stopped
 		}
 	}()
-	systems, err := l.systems(ctx, o.builds)
+	systems, err := l.systems(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,12 @@ func round(ctx context.Context, systems []*system, all []workload, into *results
 	return nil
 }
 
+// unstored is a gateway that keeps no requests in its database.
+var unstored = []string{"--request-log-max-rows", "0"}
+
 // systems starts the chain and, for each build, both carriers.
-func (l *lab) systems(ctx context.Context, builds []string) ([]*system, error) {
+func (l *lab) systems(ctx context.Context, o options) ([]*system, error) {
+	builds := o.builds
 	if len(builds) == 0 {
 		bin := filepath.Join(l.dir, "bin")
 		if err := os.Mkdir(bin, 0o700); err != nil {
@@ -112,6 +116,13 @@ func (l *lab) systems(ctx context.Context, builds []string) ([]*system, error) {
 			}
 			s, err := l.tunnel(ctx, name, bin, carrier)
 			if err != nil {
+				return nil, err
+			}
+			all = append(all, s)
+			if !o.requestLog {
+				continue
+			}
+			if s, err = l.tunnel(ctx, name+"-unstored", bin, carrier, unstored...); err != nil {
 				return nil, err
 			}
 			all = append(all, s)

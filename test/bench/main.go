@@ -23,6 +23,9 @@
 // -bin A,B measures several builds side by side, for trying a change:
 //
 //	go run ./test/bench -bin bin,/tmp/changed
+//
+// -request-log measures beside each gateway one that stores no requests in its
+// database, for what that costs.
 package main
 
 import (
@@ -86,11 +89,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // options are what the command line says.
 type options struct {
-	builds []string      // folders with vcs-gateway and vcs-agent; none builds them from the source
-	rounds int           // at the most; at least one is run
-	bulk   int64         // bytes of the bulk answer
-	limit  time.Duration // for one measurement, which then counts what it did
-	budget time.Duration // after which no round is begun that might not end in it
+	builds     []string      // folders with vcs-gateway and vcs-agent; none builds them from the source
+	rounds     int           // at the most; at least one is run
+	bulk       int64         // bytes of the bulk answer
+	limit      time.Duration // for one measurement, which then counts what it did
+	requestLog bool          // beside each gateway one that stores no requests
+	budget     time.Duration // after which no round is begun that might not end in it
 }
 
 const mebi = 1 << 20
@@ -104,6 +108,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.SetOutput(stderr)
 	f.BoolVar(&quick, "quick", false, "measure for less than 40 s, not three minutes")
 	f.StringVar(&bin, "bin", "", "`FOLDERS` with vcs-gateway and vcs-agent, separated by commas; they are built if none is given")
+	f.BoolVar(&o.requestLog, "request-log", false, "measure gateways that store no requests too")
 	f.IntVar(&o.rounds, "rounds", 0, "most `NUMBER` of rounds (7; with -quick 3)")
 	f.Int64Var(&bulkMiB, "bulk", 0, "`MIB` of the bulk answer, at most 4096 (256; with -quick 64)")
 	f.DurationVar(&o.limit, "limit", 0, "most `TIME` for one measurement (3s; with -quick 600ms)")

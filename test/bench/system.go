@@ -105,12 +105,12 @@ func (l *lab) chain(ctx context.Context) (*system, error) {
 	return newSystem(chainName, outer, front, back), err
 }
 
-// tunnel starts a gateway and an agent from the programs in bin.
-func (l *lab) tunnel(ctx context.Context, name, bin, carrier string) (*system, error) {
+// tunnel starts a gateway, with more flags, and an agent from the programs in bin.
+func (l *lab) tunnel(ctx context.Context, name, bin, carrier string, flags ...string) (*system, error) {
 	data := filepath.Join(l.dir, name)
 	program := filepath.Join(bin, "vcs-gateway")
-	front, url, err := l.serving(ctx, name+"-gateway", exec.Command(program, "serve", "--data-dir", data,
-		"--agent-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"))
+	front, url, err := l.serving(ctx, name+"-gateway", exec.Command(program, append([]string{"serve", "--data-dir", data,
+		"--agent-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"}, flags...)...))
 	if err != nil {
 		return nil, err
 	}
