@@ -195,16 +195,7 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, by store.Key, er
 		level = slog.LevelDebug // the client went away
 	}
 	s.log.LogAttrs(r.Context(), level, "API request refused", slog.Int("status", p.Status), slog.String("code", p.Code),
-		slog.String("method", short(r.Method)), slog.String("path", short(r.URL.Path)),
-		slog.String("remote_address", r.RemoteAddr), slog.String("key", by.Name), slog.String("error", err.Error()))
+		slog.String("method", control.Shown(r.Method)), slog.String("path", control.Shown(r.URL.Path)),
+		slog.String("remote_address", r.RemoteAddr), slog.String("key", by.Name), slog.String("error", control.Shown(err.Error())))
 	p.Write(w, r)
-}
-
-// short bounds what a client can put into a log line.
-func short(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

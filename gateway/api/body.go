@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"vcsagent/gateway/control"
 )
 
 // maxBodyBytes bounds a request's body: the longest description and the most
@@ -75,10 +77,10 @@ func (o object) decode(within string, data []byte) error {
 		f, ok := o[name]
 		switch {
 		case !ok && len(o) == 0:
-			return refuse(http.StatusBadRequest, codeUnknownField, fmt.Sprintf("The %s has a field %q: none is allowed.", what, short(name)))
+			return refuse(http.StatusBadRequest, codeUnknownField, fmt.Sprintf("The %s has a field %q: none is allowed.", what, control.Shown(name)))
 		case !ok:
 			return refuse(http.StatusBadRequest, codeUnknownField,
-				fmt.Sprintf("The %s has a field %q, which is not one of %s.", what, short(name), names(o)))
+				fmt.Sprintf("The %s has a field %q, which is not one of %s.", what, control.Shown(name), names(o)))
 		}
 		value := values[name]
 		if string(value) == "null" {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"vcsagent/gateway/control"
 	"vcsagent/transport"
 )
 
@@ -164,7 +165,7 @@ func (c *Client) refused(resp *http.Response, data []byte) error {
 func (c *Client) stranger(resp *http.Response) error {
 	what := resp.Status
 	if location := resp.Header.Get("Location"); location != "" {
-		what += " (a redirect, which is not followed, to " + short(location) + ")"
+		what += " (a redirect, which is not followed, to " + control.Shown(location) + ")"
 	}
 	return fmt.Errorf("what answers at %s is not the gateway's admin API, it said %s: "+
 		"is this the address of its --admin-listen?", c.base, what)

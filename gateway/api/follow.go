@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 	"vcsagent/transport"
 )
@@ -79,7 +80,7 @@ func (s *server) resumeAt(r *request) (int64, error) {
 	seq, err := strconv.ParseInt(last, 10, 64)
 	if err != nil || seq < 1 {
 		return 0, refuse(http.StatusUnprocessableEntity, codeInvalid,
-			fmt.Sprintf("The header %s: %q is not the id of an event of this path.", lastEventID, short(last)))
+			fmt.Sprintf("The header %s: %q is not the id of an event of this path.", lastEventID, control.Shown(last)))
 	}
 	return seq, nil
 }

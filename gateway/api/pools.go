@@ -178,7 +178,7 @@ func parseNetworks(texts []string) ([]netip.Prefix, error) {
 		}
 		if err != nil {
 			return nil, &store.InvalidError{Field: "networks",
-				Problem: fmt.Sprintf("%q is not a network: use the form 10.1.0.0/16, 2001:db8::/32, or one address", short(text))}
+				Problem: fmt.Sprintf("%q is not a network: use the form 10.1.0.0/16, 2001:db8::/32, or one address", control.Shown(text))}
 		}
 		networks = append(networks, network)
 	}

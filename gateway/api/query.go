@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 )
 
@@ -36,10 +37,10 @@ func queryOf(r *http.Request, allowed []string) (*query, error) {
 			return nil, refuse(http.StatusBadRequest, codeBadQuery, fmt.Sprintf("The parameter %q is there %d times: give it once.", name, len(given)))
 		case len(allowed) == 0:
 			return nil, refuse(http.StatusBadRequest, codeUnknownParameter,
-				fmt.Sprintf("The query has a parameter %q: this path takes none.", short(name)))
+				fmt.Sprintf("The query has a parameter %q: this path takes none.", control.Shown(name)))
 		default:
 			return nil, refuse(http.StatusBadRequest, codeUnknownParameter,
-				fmt.Sprintf("The query has a parameter %q, which is not one of %s.", short(name), strings.Join(allowed, ", ")))
+				fmt.Sprintf("The query has a parameter %q, which is not one of %s.", control.Shown(name), strings.Join(allowed, ", ")))
 		}
 	}
 	return &query{values: values}, nil
@@ -89,7 +90,7 @@ func (q *query) before() int64 {
 
 func (q *query) refuse(name, value, kind string) {
 	if q.refused == nil {
-		q.refused = refuse(http.StatusUnprocessableEntity, codeInvalid, fmt.Sprintf("The parameter %s=%q must be %s.", name, short(value), kind))
+		q.refused = refuse(http.StatusUnprocessableEntity, codeInvalid, fmt.Sprintf("The parameter %s=%q must be %s.", name, control.Shown(value), kind))
 	}
 }
 

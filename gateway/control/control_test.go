@@ -327,3 +327,31 @@ func TestOverviewCounts(t *testing.T) {
 		t.Errorf("Overview with a paused pool = %+v, %v", o, err)
 	}
 }
+
+func TestSecretsAreNotShown(t *testing.T) {
+	r := newRig(t)
+	_, token, err := r.CreatePool(t.Context(), r.by, store.NewPool{Name: "gitlab"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, _, err := r.SignIn(t.Context(), r.admin, "192.0.2.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{r.admin.Reveal(), token.Key.Reveal(), token.Encode(), session.Reveal()} {
+		for _, s := range []string{secret, "/api/v1/keys/" + secret, secret + "/x", strings.Repeat("é", 70) + secret, strings.Repeat("x", 380) + secret} {
+			shown := control.Shown(s)
+			for n := 16; n <= len(secret); n++ {
+				if strings.Contains(shown, secret[:n]) {
+					t.Errorf("%d bytes of a secret are shown of %.60q…: %q", n, s, shown)
+					break
+				}
+			}
+		}
+	}
+	for _, s := range []string{"", "gitlab", "/api/v1/pools/vcspool-1", "eyJhbGciOiJIUzI1NiJ9"} {
+		if got := control.Shown(s); got != s {
+			t.Errorf("%q is shown as %q", s, got)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func (c *Control) Key(ctx context.Context, nameOrID string) (store.Key, error) {
 			return k, nil
 		}
 	}
-	return store.Key{}, fmt.Errorf("key %q %w", short(nameOrID), store.ErrNotFound)
+	return store.Key{}, fmt.Errorf("key %q %w", Shown(nameOrID), store.ErrNotFound)
 }
 
 // CreateKey makes a key, with a secret of its own making in place of n's hash,
@@ -68,13 +68,4 @@ func (c *Control) DeleteKey(ctx context.Context, by store.Actor, nameOrID string
 	}
 	c.changed(by, "", "key deleted", "key", k.Name, "key_id", k.ID)
 	return nil
-}
-
-// short bounds what a client's text takes of a sentence.
-func short(s string) string {
-	const most = 100
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
 }

@@ -39,7 +39,7 @@ func (c *Control) deleted(ctx context.Context, action, kind, nameOrID string) (s
 	case err != nil:
 		return "", err
 	case len(entries) == 0:
-		return "", fmt.Errorf("%s %q %w", kind, short(nameOrID), store.ErrNotFound)
+		return "", fmt.Errorf("%s %q %w", kind, Shown(nameOrID), store.ErrNotFound)
 	}
 	return entries[0].Target.ID, nil
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"vcsagent/gateway/control"
 )
 
 // stamp is a time in full.
@@ -170,7 +172,7 @@ func endOfDay(s string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is no day: write it as 2006-01-02", short(s))
+		return time.Time{}, fmt.Errorf("%q is no day: write it as 2006-01-02", control.Shown(s))
 	}
 	return t.Add(24*time.Hour - time.Second), nil
 }

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"vcsagent/gateway/control"
 )
 
 // maxBody bounds a form.
@@ -34,12 +36,12 @@ func (s *server) guard(next http.Handler) http.Handler {
 		}
 		v := &visit{server: s, w: w, r: r}
 		if !s.trusts(r) {
-			v.fail(&problem{http.StatusMisdirectedRequest, "Not under this name", "Without TLS the pages answer only under an IP address or localhost, " +
-				"so that no other site's name can lead here. Use http://127.0.0.1 with the admin listener's port, or set --admin-tls-cert and --admin-tls-key, or --pages-host to the name that a proxy with a certificate serves them under."})
+			v.fail(&problem{http.StatusMisdirectedRequest, "Not under this name", "Without TLS the pages answer only under a loopback address or localhost: a key " +
+				"must not go over a network in clear, and no other site's name may lead here. Use http://127.0.0.1 with the admin listener's port, or set --admin-tls-cert and --admin-tls-key, or --pages-host to the name that a proxy with a certificate serves them under."})
 			return
 		}
 		if err := s.origins.Check(r); err != nil {
-			s.log.Warn("refused a form from another site", "origin", short(r.Header.Get("Origin")), "path", short(r.URL.Path), "remote_address", r.RemoteAddr)
+			s.log.Warn("refused a form from another site", "origin", control.Shown(r.Header.Get("Origin")), "path", control.Shown(r.URL.Path), "remote_address", r.RemoteAddr)
 			v.fail(&problem{http.StatusForbidden, "Not from these pages", "The form was sent by another site, so nothing was done. If it was you, send it from the gateway's own page."})
 			return
 		}
@@ -47,10 +49,12 @@ func (s *server) guard(next http.Handler) http.Handler {
 	})
 }
 
-// trusts says whether the name that a browser used for this listener can
-// only be the operator's. A site that makes its own name point here (DNS
-// rebinding) would otherwise be of the same origin as the pages. It has no
-// certificate for its name, and an address can't be made to point elsewhere.
+// trusts says whether a browser may be shown the pages under the name that it
+// used. With TLS the name is the operator's, who has its certificate. Without, it
+// must lead to this machine itself, or be the one that a proxy with a certificate
+// uses: a site could make its own name point here (DNS rebinding) and would be of
+// the same origin as the pages, and anywhere else the key would be typed into a
+// form in clear, for a cookie that browsers don't keep there.
 func (s *server) trusts(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
@@ -66,21 +70,12 @@ func (s *server) trusts(r *http.Request) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761: loopback, by browsers' own rule
 		return true
 	}
-	_, err := netip.ParseAddr(host)
-	return err == nil
-}
-
-// short bounds what a client can put into a log line.
-func short(s string) string {
-	const most = 200
-	if len(s) > most {
-		return s[:most] + "…"
-	}
-	return s
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // logRefusal tells of a request that was refused, without what it sent.
 func (s *server) logRefusal(r *http.Request, level slog.Level, p *problem, key string, err error) {
-	s.log.LogAttrs(r.Context(), level, "page refused", slog.Int("status", p.status), slog.String("method", short(r.Method)), slog.String("path", short(r.URL.Path)),
-		slog.String("remote_address", r.RemoteAddr), slog.String("key", key), slog.String("error", err.Error()))
+	s.log.LogAttrs(r.Context(), level, "page refused", slog.Int("status", p.status), slog.String("method", control.Shown(r.Method)), slog.String("path", control.Shown(r.URL.Path)),
+		slog.String("remote_address", r.RemoteAddr), slog.String("key", key), slog.String("error", control.Shown(err.Error())))
 }

@@ -122,7 +122,7 @@ func TestFormsOfOthersAreRefused(t *testing.T) {
 
 func TestNamesThatOthersCanPointHere(t *testing.T) {
 	r := newRig(t)
-	for host, ok := range map[string]bool{"127.0.0.1:8081": true, "localhost:8081": true, "LOCALHOST": true, "[::1]:8081": true, "10.0.0.7": true, "gw.localhost": true,
+	for host, ok := range map[string]bool{"127.0.0.1:8081": true, "localhost:8081": true, "LOCALHOST": true, "[::1]:8081": true, "127.1.2.3": true, "10.0.0.7": false, "[2001:db8::1]:8081": false, "gw.localhost": true,
 		"pages.example.com": true, "PAGES.example.com:443": true, "pages.example.com.evil.example.com": false, "example.com": false,
 		"evil.example.com": false, "127.0.0.1.evil.example.com:8081": false, "localhost.evil.example.com": false} {
 		b := r.browser()

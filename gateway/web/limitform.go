@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 )
 
@@ -45,7 +46,7 @@ func readLimits(form url.Values, problems problems) (limitForm, store.Limits) {
 	if f.RequestsPerSecond != "" {
 		n, err := strconv.ParseFloat(f.RequestsPerSecond, 64)
 		if err != nil {
-			problems["requests_per_second"] = fmt.Sprintf("%q is no number: write it as 20 or 0.5.", short(f.RequestsPerSecond))
+			problems["requests_per_second"] = fmt.Sprintf("%q is no number: write it as 20 or 0.5.", control.Shown(f.RequestsPerSecond))
 		}
 		l.RequestsPerSecond = n
 	}
@@ -58,14 +59,14 @@ func readLimits(form url.Values, problems problems) (limitForm, store.Limits) {
 	if f.BodySize != "" {
 		n, ok := parseSize(f.BodySize)
 		if !ok {
-			problems["body_bytes"] = fmt.Sprintf("%q is no size: write it as 10 MiB, or in bytes.", short(f.BodySize))
+			problems["body_bytes"] = fmt.Sprintf("%q is no size: write it as 10 MiB, or in bytes.", control.Shown(f.BodySize))
 		}
 		l.BodyBytes = n
 	}
 	if f.QueueWait != "" {
 		d, err := time.ParseDuration(strings.ReplaceAll(f.QueueWait, " ", ""))
 		if err != nil {
-			problems["queue_wait"] = fmt.Sprintf("%q is no time: write it as 10s or 1m30s.", short(f.QueueWait))
+			problems["queue_wait"] = fmt.Sprintf("%q is no time: write it as 10s or 1m30s.", control.Shown(f.QueueWait))
 		}
 		l.QueueWait = d
 	}
@@ -78,7 +79,7 @@ func wholeNumber(name, typed string, problems problems) int {
 	}
 	n, err := strconv.Atoi(typed)
 	if err != nil {
-		problems[name] = fmt.Sprintf("%q is no whole number.", short(typed))
+		problems[name] = fmt.Sprintf("%q is no whole number.", control.Shown(typed))
 	}
 	return n
 }

@@ -78,7 +78,7 @@ func checkEndpoint(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 		len(s) > 500 || strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) {
-		return fmt.Errorf("%q is no address of a VCS: give scheme, host, and port and path if need be, such as https://gitlab.example.com", short(s))
+		return fmt.Errorf("%q is no address of a VCS: give scheme, host, and port and path if need be, such as https://gitlab.example.com", control.Shown(s))
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func TestPoolsPageIsBounded(t *testing.T) {
 	first.lacks(t, "pool-by")
 	b.get("/?page=2").has(t, "pool-by", `href="/"`)
 	b.get("/?page=99").has(t, "pool-by")
+	b.get("/?page=9223372036854775807").has(t, "pool-by")
 }
 
 func TestConnections(t *testing.T) {

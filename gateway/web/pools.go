@@ -66,7 +66,7 @@ func (s *server) showPools(v *visit) error {
 	p.Found = len(found)
 	first := 0
 	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 1 {
-		first = min((n-1)*poolsPerPage, len(found)/poolsPerPage*poolsPerPage)
+		first = min(n-1, len(found)/poolsPerPage) * poolsPerPage
 	}
 	address := func(page int) string {
 		q := url.Values{}

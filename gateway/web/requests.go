@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 )
 
@@ -111,7 +112,7 @@ func (f *filter) query(pools []store.Pool, keys []store.Key) store.RequestFilter
 		}
 		at, err := time.Parse(localTime, *t.typed)
 		if err != nil {
-			f.Problem = fmt.Sprintf("%q is no time: write it as 2006-01-02T15:04.", short(*t.typed))
+			f.Problem = fmt.Sprintf("%q is no time: write it as 2006-01-02T15:04.", control.Shown(*t.typed))
 			*t.typed = "" // browsers complain of such a field
 			continue
 		}

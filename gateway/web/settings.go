@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vcsagent/gateway/control"
 	"vcsagent/gateway/store"
 )
 
@@ -73,7 +74,7 @@ func readNetworks(typed string, problems problems) []netip.Prefix {
 		}
 		n, err := netip.ParsePrefix(word)
 		if err != nil {
-			problems["networks"] = fmt.Sprintf("%q is no network: use the form 10.1.0.0/16 or 2001:db8::/32.", short(word))
+			problems["networks"] = fmt.Sprintf("%q is no network: use the form 10.1.0.0/16 or 2001:db8::/32.", control.Shown(word))
 			return nil
 		}
 		networks = append(networks, n)

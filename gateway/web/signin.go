@@ -47,15 +47,19 @@ func (s *server) signIn(v *visit) error {
 		s.logRefusal(v.r, slog.LevelWarn, &problem{status: status}, "", err)
 		return v.show(status, "sign-in", "", "Sign in", signInPage{Next: next, Problem: sentence})
 	}
-	if wait, ok := s.attempts.take(v.r.RemoteAddr); !ok {
-		v.w.Header().Set("Retry-After", wait)
-		return refuse(http.StatusTooManyRequests, "Too many attempts from your address. Try again in "+wait+" seconds.", errors.New("too many attempts to sign in"))
-	}
 	if key == "" {
 		return refuse(http.StatusUnprocessableEntity, "Give an admin key.", errors.New("no key"))
 	}
 	secret, _, err := s.control.SignIn(v.ctx(), key, v.r.RemoteAddr)
 	notAdmin, isNotAdmin := errors.AsType[*control.NotAdminError](err)
+	if isNotAdmin || errors.Is(err, store.ErrExpired) || errors.Is(err, store.ErrNotFound) {
+		// Only failures count: others at the same address, as behind a proxy or an
+		// SSH tunnel, can't shut out who has a key.
+		if wait, ok := s.failures.take(v.r.RemoteAddr); !ok {
+			v.w.Header().Set("Retry-After", wait)
+			return refuse(http.StatusTooManyRequests, "Too many attempts from your address failed. Try again in "+wait+" seconds.", errors.New("too many attempts to sign in"))
+		}
+	}
 	switch {
 	case isNotAdmin:
 		return refuse(http.StatusForbidden, "This key is for calling pools; the pages need an admin key.", notAdmin)
@@ -91,28 +95,28 @@ func (s *server) signOut(v *visit) error {
 }
 
 const (
-	// signInBurst attempts may be made at once, and as many a minute.
+	// signInBurst attempts may fail at once, and as many a minute.
 	signInBurst = 10
 	// maxRemotes bounds the addresses that are remembered; the ones not seen for
 	// longest go. Keys are too long to be guessed: this bounds the work, not the risk.
 	maxRemotes = 4096
 )
 
-// attempts bounds how often an address may try to sign in.
-type attempts struct {
+// failures bounds how often an address may try to sign in in vain.
+type failures struct {
 	limiters *lru.Cache[netip.Prefix, *rate.Limiter]
 }
 
-func newAttempts() *attempts {
+func newFailures() *failures {
 	c, err := lru.New[netip.Prefix, *rate.Limiter](maxRemotes)
 	if err != nil {
 		panic("web: " + err.Error()) // the size is positive
 	}
-	return &attempts{c}
+	return &failures{c}
 }
 
-// take takes one attempt, or says in how many seconds there is another.
-func (a *attempts) take(remote string) (seconds string, ok bool) {
+// take counts a failure, or says in how many seconds there is another.
+func (a *failures) take(remote string) (seconds string, ok bool) {
 	who := networkOf(remote)
 	l, found := a.limiters.Get(who)
 	if !found {

@@ -28,14 +28,14 @@ type server struct {
 	log      *slog.Logger
 	pages    map[string]*page
 	assets   *assets
-	attempts *attempts
+	failures *failures
 	origins  *http.CrossOriginProtection
 }
 
 // New returns the handler for the pages: every path that isn't the API's. Time
 // limits on reading a request are its [http.Server]'s.
 func New(cfg Config) http.Handler {
-	s := &server{control: cfg.Control, host: strings.ToLower(cfg.Host), log: cfg.Logger, assets: loadAssets(), attempts: newAttempts(), origins: http.NewCrossOriginProtection()}
+	s := &server{control: cfg.Control, host: strings.ToLower(cfg.Host), log: cfg.Logger, assets: loadAssets(), failures: newFailures(), origins: http.NewCrossOriginProtection()}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

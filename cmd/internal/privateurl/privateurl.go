@@ -48,9 +48,8 @@ func (r Resolver) Resolve(raw string) (Resolved, error) {
 	switch {
 	case err != nil:
 		return Resolved{}, err
-	case mapped && leaves(target):
-		return Resolved{}, fmt.Errorf("%s goes straight to %s, and its path has \"..\" or what a server could read as that: "+
-			"it would leave the base endpoint's path", shown(raw), base)
+	case leaves(target): // the pool's path too: many clients resolve it before they send it
+		return Resolved{}, fmt.Errorf("%s has \"..\" in its path, or what a client or server could read as that: it would lead out of the pool", shown(raw))
 	case mapped:
 		return Resolved{Pool: pool, URL: base + target, Direct: true}, nil
 	case r.Gateway == "":
