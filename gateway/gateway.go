@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -279,11 +280,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.log.Info("serving", "version", g.cfg.Version, "agents", g.agents.Addr().String(), "public_address", g.public, "own_ca_sha256", g.pin,
 		"http", g.Addr("http"), "admin", g.Addr("admin"), "metrics", g.Addr("metrics"), "data_dir", g.cfg.DataDir, "database", g.cfg.databaseKind(), "gateway", g.id)
+	g.warnOfClearAdmin()
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	// Whoever has the port next must not be given the admin key by a command.
+	os.Remove(filepath.Join(g.cfg.DataDir, AdminAddressFile))
 	endPruning()
 	g.recorder.followers.close() // the admin listener's shutdown waits for those who read them
 	g.drain()
@@ -338,6 +342,16 @@ func (g *Gateway) writeAdminAddress() error {
 	return store.WriteFile(filepath.Join(g.cfg.DataDir, AdminAddressFile), []byte(url), 0o600)
 }
 
+// warnOfClearAdmin logs a warning when other machines can reach the admin listener
+// without TLS: admin keys would go over the network in clear.
+func (g *Gateway) warnOfClearAdmin() {
+	addr := g.server("admin").listener.Addr().(*net.TCPAddr)
+	if addr.IP.IsLoopback() || g.cfg.AdminTLSCert != "" {
+		return
+	}
+	g.log.Warn("other machines can reach the admin listener without TLS: set --admin-tls-cert and --admin-tls-key, unless only a proxy with a certificate can", "address", addr.String())
+}
+
 // closeAll undoes a start that failed half-way.
 func (g *Gateway) closeAll() {
 	for _, s := range g.servers {
@@ -381,7 +395,25 @@ func (g *Gateway) admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", api.New(api.Config{Control: g.control(), Logger: g.log}))
 	mux.Handle("/", web.New(web.Config{Control: g.control(), Host: g.cfg.PagesHost, Logger: g.log}))
-	return mux
+	return g.logPanics(mux)
+}
+
+// logPanics tells of a fault of ours; net/http would at debug level, and cut the
+// answer in the same way.
+func (g *Gateway) logPanics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p != http.ErrAbortHandler {
+				g.log.Error("panic while serving the admin listener", "path", control.Shown(r.URL.Path), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // control is what admins can do with this gateway.

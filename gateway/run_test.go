@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,7 +109,33 @@ func TestAdminAddressIsWrittenDown(t *testing.T) {
 				t.Fatal(err)
 			}
 			resp.Body.Close()
+			warned := len(f.log.lines("other machines can reach the admin listener without TLS: set --admin-tls-cert and --admin-tls-key, unless only a proxy with a certificate can"))
+			if others := tt.listen == ":0"; (warned == 1) != others {
+				t.Errorf("%d warnings of others' keys in clear", warned)
+			}
+			// Who has the port next is given no key by our commands.
+			f.stop()
+			if _, err := os.Stat(filepath.Join(f.dir, gateway.AdminAddressFile)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("after the gateway's end its address is still written down: %v", err)
+			}
 		})
+	}
+}
+
+func TestPanicsOnTheAdminListenerAreLogged(t *testing.T) {
+	f := start(t)
+	h := f.LogPanics(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a fault") }))
+	func() {
+		defer func() {
+			if p := recover(); p != http.ErrAbortHandler {
+				t.Errorf("the answer is cut with %v", p)
+			}
+		}()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/pools/vcsgw_0123456789abcdefghij", nil))
+	}()
+	line := f.log.await(t, "panic while serving the admin listener", "panic", "a fault")
+	if line["level"] != "ERROR" && line["level"] != "error" || line["path"] != "/pools/(a secret)" {
+		t.Errorf("logged as %v", line)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ func (r *remote) bind(cmd *cobra.Command, do func(*cobra.Command, *api.Client, [
 			return err
 		}
 		client, err := r.client(cmd)
+		if _, ok := errors.AsType[*notRunningError](err); ok {
+			return err
+		}
 		if err != nil {
 			return r.settings.Invalid(err)
 		}
@@ -85,7 +89,18 @@ func (r *remote) client(cmd *cobra.Command) (*api.Client, error) {
 	return client, nil
 }
 
+// notRunningError says that a data folder is a gateway's that doesn't run now.
+type notRunningError struct{ folder string }
+
+// Error implements error.
+func (e *notRunningError) Error() string {
+	return fmt.Sprintf("the gateway can't be reached: none runs on the data folder %s, or it started a moment ago", e.folder)
+}
+
 func (r *remote) missing(file string, err error) error {
+	if _, started := os.Stat(filepath.Join(r.dataDir, control.AdminKeyFile)); file == gateway.AdminAddressFile && started == nil && errors.Is(err, fs.ErrNotExist) {
+		return &notRunningError{r.dataDir}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return cli.NewSettingError("data-dir", r.dataDir, "no file "+file+" is in it: is this the folder of a gateway that has been started?")
 	}

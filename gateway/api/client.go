@@ -22,7 +22,7 @@ const (
 	clientTimeout = 30 * time.Second
 	// maxAnswerBytes bounds what a client reads of an answer: pools and keys by
 	// the ten thousand.
-	maxAnswerBytes = 8 << 20
+	maxAnswerBytes = 64 << 20
 )
 
 // Client calls a gateway's admin API. Its methods' errors are sentences; a

@@ -3,7 +3,9 @@ package control_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -353,5 +355,28 @@ func TestSecretsAreNotShown(t *testing.T) {
 		if got := control.Shown(s); got != s {
 			t.Errorf("%q is shown as %q", s, got)
 		}
+	}
+}
+
+func TestConnectionsTagsAreBounded(t *testing.T) {
+	r := newRig(t)
+	if _, _, err := r.CreatePool(t.Context(), r.by, store.NewPool{Name: "gitlab"}); err != nil {
+		t.Fatal(err)
+	}
+	few := map[string]string{"region": "eu", "team": "platform"}
+	many := map[string]string{}
+	for i := range 64 {
+		many[fmt.Sprintf("tag-%02d", i)] = strings.Repeat("x", 256)
+	}
+	r.Live.Connections = func(string) []control.Connection { return []control.Connection{{Tags: few}, {Tags: many}} }
+	p, err := r.Pool(t.Context(), "gitlab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Connections[0].Tags; !maps.Equal(got, few) {
+		t.Errorf("two tags are shown as %v", got)
+	}
+	if got := p.Connections[1].Tags; len(got) != 15 || got["tag-00"] == "" || got["tag-14"] == "" {
+		t.Errorf("of 64 long tags %d are shown: %v", len(got), slices.Sorted(maps.Keys(got)))
 	}
 }

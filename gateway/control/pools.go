@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"vcsagent/gateway/store"
@@ -61,7 +63,34 @@ func (c *Control) connections(poolID string) []Connection {
 	if c.Live.Connections == nil {
 		return nil
 	}
-	return c.Live.Connections(poolID)
+	connections := c.Live.Connections(poolID)
+	for i := range connections {
+		connections[i].Tags = shownTags(connections[i].Tags)
+	}
+	return connections
+}
+
+// maxTagBytes bounds an agent's tags in listings: an agent may send eight times as
+// many, and a pool may have a thousand agents.
+const maxTagBytes = 4 << 10
+
+// shownTags returns the first tags, by name, that are within the bound.
+func shownTags(tags map[string]string) map[string]string {
+	size := 0
+	for name, value := range tags {
+		size += len(name) + len(value)
+	}
+	if size <= maxTagBytes {
+		return tags
+	}
+	shown, room := map[string]string{}, maxTagBytes
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if room -= len(name) + len(tags[name]); room < 0 {
+			break
+		}
+		shown[name] = tags[name]
+	}
+	return shown
 }
 
 // CreatePool makes a pool, with a token key of its own making in place of n's,

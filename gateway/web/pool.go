@@ -21,10 +21,15 @@ func (s *server) poolHead(v *visit, tab string) (poolHead, error) {
 	return poolHead{p, statusOf(p), tab}, err
 }
 
+// maxConnections bounds a pool's sessions on its page, which is made anew every two
+// seconds: a pool may have ten times as many.
+const maxConnections = 100
+
 type poolPage struct {
 	poolHead
 	Traffic *chart
-	Rows    []connection
+	Rows    []connection   // at most maxConnections
+	More    int            // sessions beyond these
 	Check   *control.Check // nil: none was asked for
 	Host    string         // where agents reach the gateway
 }
@@ -54,11 +59,11 @@ func (s *server) pool(v *visit, check *control.Check) error {
 	if err != nil {
 		return err
 	}
-	p := poolPage{poolHead: head, Check: check, Host: s.control.Token(head.Pool.Pool, "").Host}
+	p := poolPage{poolHead: head, More: max(0, len(head.Connections)-maxConnections), Check: check, Host: s.control.Token(head.Pool.Pool, "").Host}
 	if p.Traffic, err = s.traffic(v.ctx(), head.ID, 15*time.Minute, 960, 96); err != nil {
 		return err
 	}
-	for _, c := range head.Connections {
+	for _, c := range head.Connections[:min(len(head.Connections), maxConnections)] {
 		p.Rows = append(p.Rows, connection{c, vendorTitle(c.Vendor), labels(c.Tags), tail(c.TokenKeyID)})
 	}
 	return v.show(http.StatusOK, "pool", "pools", head.Name, p)

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -53,6 +54,16 @@ func TestConnections(t *testing.T) {
 		Draining: true, TokenKeyID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Tags: map[string]string{"zone": "b", "host": "rack-7"}})
 	b.get("/pools/basement").has(t, "vm-1", "agent 1.4.0", "Bitbucket Data Center", "quic", "198.51.100.7:4711", "3 h ago", "3 <span class=\"muted\">of 4</span>", "12\u202f345",
 		"23.4 ms", "1.5 %", "going away", "…9G5FAV", `<span class="tag">host=rack-7</span><span class="tag">zone=b</span>`)
+	var many []control.Connection
+	for i := range 130 {
+		many = append(many, control.Connection{Instance: fmt.Sprintf("vm-%d.", i)})
+	}
+	r.connect(p.ID, many...)
+	page := b.get("/pools/basement")
+	page.has(t, "vm-99.", "The oldest 100 are shown. There are 30 more")
+	if strings.Contains(page.body, "vm-100.") {
+		t.Error("the 101st is shown")
+	}
 }
 
 func TestCheck(t *testing.T) {
