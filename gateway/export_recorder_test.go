@@ -25,6 +25,9 @@ const (
 	FollowerBuffer = followerBuffer
 	PruneEvery     = pruneEvery
 	PruneMargin    = pruneMargin
+
+	RefusedPerSecond = refusedPerSecond
+	RefusedBurst     = refusedBurst
 )
 
 // RecorderStore is what a recorder writes to.

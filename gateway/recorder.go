@@ -47,6 +47,7 @@ type recorder struct {
 	metrics   *metrics.Gateway
 	followers followers
 	uses      uses
+	refusals  refusals
 	closing   chan struct{} // closed when no more requests come
 	arrived   chan struct{} // has a value when the buffer isn't empty any more
 	filled    chan struct{} // has a value when it has come to a batch
@@ -78,6 +79,10 @@ func newRecorder(cfg Config, s *store.Store, old *retention, log *slog.Logger, m
 
 // record takes a request that has ended. It doesn't wait.
 func (rec *recorder) record(r store.Request) {
+	if refusedAlone(&r) && !rec.refusals.store(r.KeyID) {
+		rec.metrics.LogDropped.WithLabelValues(metrics.DroppedRefused).Inc()
+		return
+	}
 	// What callers and agents send may be as long as a header section.
 	r.Method, r.Instance = bounded(r.Method, 32), bounded(r.Instance, 256)
 	r.Name, r.Purpose, r.Project = bounded(r.Name, 256), bounded(r.Purpose, 512), bounded(r.Project, 512)

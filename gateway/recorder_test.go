@@ -380,6 +380,59 @@ func TestRecorderBoundsTexts(t *testing.T) {
 	})
 }
 
+// Requests that the gateway refuses, which anybody can send, don't push others
+// out of the log; each key's are bounded by themselves.
+func TestRecorderBoundsRefusedRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &rows{}
+		r := record(s, true)
+		follower := r.Follow(t.Context())
+		send := func(keyID, session, outcome string, n int) {
+			for range n {
+				r.Record(store.Request{KeyID: keyID, SessionID: session, Outcome: outcome})
+			}
+		}
+		count := func(keyID string) (n int) {
+			synctest.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for _, q := range s.stored {
+				if q.KeyID == keyID && q.SessionID == "" && q.Outcome == store.OutcomeRefused {
+					n++
+				}
+			}
+			return n
+		}
+		const sent = 500
+		send("", "", store.OutcomeRefused, sent)
+		send("a", "", store.OutcomeRefused, sent)
+		send("", "", "no_agent", sent)
+		send("", "session", store.OutcomeRefused, sent) // as a body that turns out too large
+		time.Sleep(gateway.BatchWait)
+		if none, a := count(""), count("a"); none != gateway.RefusedBurst || a != gateway.RefusedBurst {
+			t.Errorf("stored at once: %d without a key, %d of a; want %d", none, a, gateway.RefusedBurst)
+		}
+		if n := len(s.ids()); n != 2*gateway.RefusedBurst+2*sent {
+			t.Errorf("%d are stored in all", n)
+		}
+		if n := r.dropped(metrics.DroppedRefused); n != 2*(sent-gateway.RefusedBurst) {
+			t.Errorf("%d are counted as not stored", n)
+		}
+		time.Sleep(2*time.Second - gateway.BatchWait)
+		send("", "", store.OutcomeRefused, sent)
+		send("b", "", store.OutcomeRefused, 1)
+		time.Sleep(gateway.BatchWait)
+		if none, b := count(""), count("b"); none != gateway.RefusedBurst+2*gateway.RefusedPerSecond || b != 1 {
+			t.Errorf("stored 2 s later: %d without a key, %d of b", none, b)
+		}
+		r.CloseFollowers()
+		if followed, stored := drain(follower), len(s.ids()); followed != stored {
+			t.Errorf("%d are followed, %d stored", followed, stored)
+		}
+		r.end()
+	})
+}
+
 // The store learns of uses now and then, at the end, and later if it couldn't.
 func TestRecorderNotesUses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

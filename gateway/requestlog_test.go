@@ -217,6 +217,42 @@ func TestRequestsAreStoredAtTheEnd(t *testing.T) {
 	}
 }
 
+// Who has no key can't push others' requests out of the log, by whatever they
+// are refused for.
+func TestRefusedRequestsDontFillTheLog(t *testing.T) {
+	f := start(t, stores)
+	f.join(t, options{}, answer(""))
+	began := time.Now()
+	const rounds = gateway.RefusedBurst
+	for range rounds {
+		for path, key := range map[string]string{f.url("/x"): "", f.url("/y"): "of nobody", "http://" + f.Addr("http") + "/nothing": callerKey} {
+			r := f.request(t, "GET", "/", nil)
+			r.URL, _ = url.Parse(path)
+			r.Header.Set(gateway.KeyHeader, key)
+			if resp, _ := send(t, r); resp.StatusCode != 401 && resp.StatusCode != 404 {
+				t.Fatalf("%s: %s", path, resp.Status)
+			}
+		}
+	}
+	most := gateway.RefusedBurst + int(time.Since(began).Seconds()*gateway.RefusedPerSecond) + 1
+	f.get(t, "/served")
+	var all []store.Request
+	await(t, "the last request to be stored", func() bool {
+		all, _ = f.Store().Requests(t.Context(), store.RequestFilter{Limit: store.MaxPage})
+		return len(all) > 0 && all[0].Outcome == store.OutcomeServed
+	})
+	if n := len(all) - 1; n < gateway.RefusedBurst || n > most {
+		t.Errorf("%d of %d refused requests are stored, want %d to %d", n, 3*rounds, gateway.RefusedBurst, most)
+	}
+	counts, err := f.Store().Counts(t.Context(), began.Add(-time.Minute))
+	if err != nil || counts.Denied > int64(most) {
+		t.Errorf("the traffic's counts are %+v, %v", counts, err)
+	}
+	if n := len(f.log.lines("request")); n != 3*rounds+1 {
+		t.Errorf("%d of them are on stdout", n)
+	}
+}
+
 // A gateway may keep its requests to stdout.
 func TestNoRequestsAreStored(t *testing.T) {
 	f := start(t)

@@ -16,13 +16,14 @@ type Gateway struct {
 	Limited         *prometheus.CounterVec // pool, scope (key, pool), limit (rate, in_flight, body, queue)
 	LogBuffered     prometheus.Gauge       // requests that wait to be stored in the log
 	LogStored       prometheus.Counter     // requests stored in the log
-	LogDropped      *prometheus.CounterVec // reason: requests that couldn't be
+	LogDropped      *prometheus.CounterVec // reason: requests that weren't
 }
 
 // Reasons of LogDropped.
 const (
-	DroppedFull   = "full"   // too many wait to be stored
-	DroppedFailed = "failed" // the database didn't take it, however often tried
+	DroppedFull    = "full"    // too many wait to be stored
+	DroppedFailed  = "failed"  // the database didn't take it, however often tried
+	DroppedRefused = "refused" // the gateway refused more than it stores of those
 )
 
 // NewGateway makes the gateway's metrics and registers them.
@@ -43,8 +44,8 @@ func NewGateway(reg prometheus.Registerer) *Gateway {
 	}
 	m.LogBuffered = prometheus.NewGauge(prometheus.GaugeOpts{Name: "vcs_gateway_access_log_buffered", Help: "Requests that wait to be stored in the log of requests."})
 	m.LogStored = prometheus.NewCounter(prometheus.CounterOpts{Name: "vcs_gateway_access_log_stored_total", Help: "Requests stored in the log of requests."})
-	m.LogDropped = counter("vcs_gateway_access_log_dropped_total", "Requests that could not be stored in the log of requests.", "reason")
-	for _, reason := range []string{DroppedFull, DroppedFailed} {
+	m.LogDropped = counter("vcs_gateway_access_log_dropped_total", "Requests that were not stored in the log of requests.", "reason")
+	for _, reason := range []string{DroppedFull, DroppedFailed, DroppedRefused} {
 		m.LogDropped.WithLabelValues(reason) // there from the start, so that an alert sees the first
 	}
 	reg.MustRegister(m.Agents, m.Requests, m.Duration, m.QueueLength, m.Bytes, m.Refused, m.RefusedSessions, m.NewInstances, m.Limited, m.LogBuffered, m.LogStored, m.LogDropped)
