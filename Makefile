@@ -51,9 +51,8 @@ setup: ## install what the tests need from Debian's packages
 .PHONY: lint
 lint: ## formatting, vet, staticcheck, tidy modules
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change these files'; exit 1; }
-	go vet ./...
 	go tool -modfile=test/lint/go.mod staticcheck ./...
-	for m in . test/clients test/browser test/helm; do (cd $$m && go mod tidy -diff) || exit 1; done
+	for m in . test/clients test/browser test/helm; do (cd $$m && go vet ./... && go mod tidy -diff) || exit 1; done
 
 # Counted, not timed: one that a deadline ends can fail for that alone
 # (golang/go#75804).
