@@ -173,7 +173,7 @@ func (w *watcher) look(ctx context.Context) {
 	}
 	changed := map[string]bool{}
 	for _, e := range fresh {
-		if e.Target.Kind == "pool" && e.Action != actionAgentJoin {
+		if e.Target.Kind == "pool" && e.Action != store.ActionAgentJoin {
 			changed[e.Target.ID] = true
 		}
 		if e.Action == store.ActionPoolDelete {

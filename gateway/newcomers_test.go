@@ -1,8 +1,11 @@
 package gateway_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"vcsagent/gateway"
 	"vcsagent/gateway/store"
@@ -70,6 +73,39 @@ func TestNewInstancesBeforeShutdown(t *testing.T) {
 	startedOn(t, f.dir, func(again *fixture) {
 		if n := len(again.joins(t)); n != 3 {
 			t.Errorf("%d entries after the restart, want 3", n)
+		}
+	})
+}
+
+// A pool whose agents join faster than can be looked at leaves room for other
+// pools' agents, and the log says how many weren't looked at.
+func TestNewInstancesOfAFloodedPool(t *testing.T) {
+	f := create(t)
+	other := f.addPool(t, "other", "k")
+	const more = 7
+	for i := range gateway.MaxNewcomersOfPool + more { // nobody looks yet
+		f.AddNewcomer(f.pool, fmt.Sprint("flood-", i))
+	}
+	f.AddNewcomer(other, "honest")
+	f.run(t)
+	if err := f.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ pool, count string }{{"gitlab", fmt.Sprint(gateway.MaxNewcomersOfPool)}, {"other", "1"}} {
+		if n := testutil.ToFloat64(f.Metrics().NewInstances.WithLabelValues(tt.pool)); fmt.Sprint(n) != tt.count {
+			t.Errorf("%v new agents of pool %s are counted, want %s", n, tt.pool, tt.count)
+		}
+	}
+	missed := f.log.lines("did not look whether agents are new to their pool: too many joined at once")
+	if len(missed) != 1 || missed[0]["pool"] != "gitlab" || missed[0]["agents"] != float64(more) {
+		t.Errorf("the log says %v", missed)
+	}
+	if n := len(f.log.lines("an agent that was not seen before joined the pool")); n != gateway.MaxNewcomersOfPool+1 {
+		t.Errorf("%d lines of new agents", n)
+	}
+	startedOn(t, f.dir, func(again *fixture) {
+		if n := len(again.joins(t)); n < store.MaxJoins+2 || n > 2*(store.MaxJoins+1)+1 { // the hour may have ended
+			t.Errorf("%d entries of new agents", n)
 		}
 	})
 }

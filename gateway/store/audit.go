@@ -8,8 +8,19 @@ import (
 	"time"
 )
 
-// MaxAudit is how many entries the audit log keeps: the oldest go.
-const MaxAudit = 100_000
+// How many entries the audit log keeps; the oldest go. Who comes and goes has a
+// bound of its own: others than admins can bring such entries about, and must not
+// push out what admins changed.
+const (
+	MaxAudit  = 100_000 // changes
+	MaxVisits = 20_000  // sign-ins, sign-outs, and agents that joined
+	// AuditSurplus is how many entries more than that there may be for a while:
+	// the old ones are removed that many at a time.
+	AuditSurplus = 1000
+)
+
+// visits are the actions that count for MaxVisits, in SQL.
+const visits = "('" + ActionSignIn + "', '" + ActionSignOut + "', '" + ActionAgentJoin + "')"
 
 // Actor is who changes something: the owner of an admin key. The zero Actor is
 // the gateway itself.
@@ -51,6 +62,7 @@ const (
 	ActionKeyDelete   = "key.delete"
 	ActionSignIn      = "sign_in" // the target is the key
 	ActionSignOut     = "sign_out"
+	ActionAgentJoin   = "agent.join" // for the first time; the target is the pool
 )
 
 // Bounds of an entry's strings; what is longer is cut.
@@ -96,8 +108,25 @@ func audit(ctx context.Context, tx *sql.Tx, by Actor, action string, target Targ
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "DELETE FROM audit WHERE id <= $1", id-MaxAudit)
-	return err
+	if id%AuditSurplus != 0 {
+		return nil
+	}
+	return pruneAudit(ctx, tx)
+}
+
+// pruneAudit removes the entries that are too many. It goes through the whole
+// log, tens of milliseconds, since IDs don't tell how many of a kind there are.
+func pruneAudit(ctx context.Context, tx *sql.Tx) error {
+	for _, kind := range []struct {
+		is   string
+		keep int
+	}{{"action NOT IN " + visits, MaxAudit}, {"action IN " + visits, MaxVisits}} {
+		_, err := tx.ExecContext(ctx, "DELETE FROM audit WHERE "+kind.is+" AND id <= (SELECT id FROM audit WHERE "+kind.is+" ORDER BY id DESC LIMIT 1 OFFSET $1)", kind.keep)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Audit returns entries, newest first.

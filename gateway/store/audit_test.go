@@ -131,32 +131,56 @@ func testAuditIsWrittenWithTheChange(t *testing.T, b backend) {
 
 func second[T any](_ T, err error) error { return err }
 
+// The newest changes are kept, and apart from them the newest of those who came
+// and went: however many of one kind there are, none of the other goes.
 func testAuditIsBounded(t *testing.T, b backend) {
 	st, location := b.fresh(t)
-	const old = store.MaxPage + 5
-	b.exec(t, location, `INSERT INTO audit (at, key_id, key_name, remote, action, target_kind, target_id, target_name, detail)
-		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-		SELECT i, '', '', '', 'old', '', '', '', '{}' FROM n`, old)
+	const changes, visits = store.MaxAudit + 5, store.MaxVisits + 7
+	fill := func(action string, n int) {
+		t.Helper()
+		b.exec(t, location, `INSERT INTO audit (at, key_id, key_name, remote, action, target_kind, target_id, target_name, detail)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+			SELECT i, '', '', '', '`+action+`', '', '', '', '{}' FROM n`, n)
+	}
+	fill(store.ActionPoolUpdate, changes)
+	fill(store.ActionAgentJoin, visits-1)
+	fill(store.ActionSignIn, 1)
 	page, err := st.Audit(t.Context(), store.AuditFilter{Limit: 1 << 30})
 	if err != nil || len(page) != store.MaxPage {
 		t.Errorf("a page has %d entries, %v; want %d", len(page), err, store.MaxPage)
 	}
-	// As if there were as many as there may be.
+	count := func(where string) (n, oldest int) {
+		t.Helper()
+		if err := b.db(t, location).QueryRow("SELECT COUNT(*), MIN(at) FROM audit WHERE "+where).Scan(&n, &oldest); err != nil {
+			t.Fatal(err)
+		}
+		return n, oldest
+	}
 	next := "UPDATE sqlite_sequence SET seq = %d - 1 WHERE name = 'audit'"
 	if b.server != nil {
 		next = "ALTER TABLE audit ALTER COLUMN id RESTART WITH %d"
 	}
-	b.exec(t, location, fmt.Sprintf(next, store.MaxAudit+1))
+	b.exec(t, location, fmt.Sprintf(next, 2*store.MaxAudit-1))
 	long := map[string]string{"long": strings.Repeat("x", 1<<20)}
-	for i := range 3 {
+	add := func() {
+		t.Helper()
 		if err := st.AddAudit(t.Context(), admin, "new", store.Target{Name: strings.Repeat("é", 1000)}, long); err != nil {
 			t.Fatal(err)
 		}
-		var n, oldest int
-		err := b.db(t, location).QueryRow("SELECT COUNT(*), MIN(at) FROM audit").Scan(&n, &oldest)
-		if err != nil || n != old || oldest != i+2 {
-			t.Errorf("after entry %d there are %d, %v; the oldest is %d", store.MaxAudit+1+i, n, err, oldest)
-		}
+	}
+	add()
+	if n, _ := count("1 = 1"); n != changes+visits+1 {
+		t.Errorf("there are %d entries before the old ones are removed", n)
+	}
+	add()
+	if n, oldest := count("action IN ('new', 'pool.update')"); n != store.MaxAudit || oldest != changes+2-store.MaxAudit+1 {
+		t.Errorf("%d changes are kept, the oldest is %d", n, oldest)
+	}
+	if n, oldest := count("action = 'agent.join'"); n != store.MaxVisits-1 || oldest != visits-store.MaxVisits+1 {
+		t.Errorf("%d agents that joined are kept, the oldest is %d", n, oldest)
+	}
+	if n, _ := count("action = 'sign_in'"); n != 1 {
+		t.Errorf("%d sign-ins are kept", n)
 	}
 	if page, err = st.Audit(t.Context(), store.AuditFilter{Limit: 1}); err != nil || page[0].Action != "new" {
 		t.Fatalf("the newest entry is %+v, %v", page, err)

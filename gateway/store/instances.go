@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"time"
 )
 
@@ -10,13 +11,19 @@ const (
 	// MaxInstances is how many agents' instances a pool remembers; the ones not
 	// seen for longest go.
 	MaxInstances = 1000
+	// MaxJoins is how many of a pool's new instances the audit log gets an entry
+	// for within an hour of the clock, UTC. One more says that there are others:
+	// who has a pool's token could fill the log with them.
+	MaxJoins = 20
 	// maxInstance bounds an instance's ID; what is longer is cut.
 	maxInstance = 256
 )
 
 // SeeInstance notes that an agent joined a pool and says whether it was the
-// first time. The error wraps [ErrNotFound] when there is no such pool.
-func (s *Store) SeeInstance(ctx context.Context, poolID, instance string, at time.Time) (first bool, err error) {
+// first time. If so, the audit log has an entry for it, with the actor and the
+// detail given, but for what is beyond MaxJoins. The error wraps [ErrNotFound]
+// when there is no such pool.
+func (s *Store) SeeInstance(ctx context.Context, by Actor, poolID, instance string, at time.Time, detail map[string]string) (first bool, err error) {
 	err = s.inTx(ctx, turnToChange, func(tx *sql.Tx) error {
 		p, err := poolByID(ctx, tx, poolID)
 		if err != nil {
@@ -28,6 +35,9 @@ func (s *Store) SeeInstance(ctx context.Context, poolID, instance string, at tim
 			return err
 		}
 		first = true
+		if err := auditJoin(ctx, tx, by, p, detail); err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, "INSERT INTO instances (pool_id, instance, first_seen, last_seen) VALUES ($1, $2, $3, $3)", p.ID, instance, micros(at))
 		if err != nil {
 			return err
@@ -44,4 +54,25 @@ func (s *Store) SeeInstance(ctx context.Context, poolID, instance string, at tim
 		return false, failed("note an agent's instance", err)
 	}
 	return first, nil
+}
+
+// auditJoin writes the entry for an instance that is new to a pool, unless there
+// are enough of this hour.
+func auditJoin(ctx context.Context, tx *sql.Tx, by Actor, p Pool, detail facts) error {
+	hour := now().Truncate(time.Hour)
+	var n int
+	err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT at FROM audit WHERE target_id = $1 AND action = $2 ORDER BY id DESC LIMIT $3) AS newest WHERE at >= $4",
+		p.ID, ActionAgentJoin, MaxJoins+1, micros(hour)).Scan(&n)
+	switch {
+	case err != nil:
+		return err
+	case n > MaxJoins:
+		return nil
+	case n == MaxJoins:
+		said := facts{}
+		maps.Copy(said, detail)
+		said["others"] = "in the gateway's log only, until " + hour.Add(time.Hour).Format(time.RFC3339)
+		detail = said
+	}
+	return audit(ctx, tx, by, ActionAgentJoin, p.target(), detail)
 }

@@ -3,6 +3,8 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,12 +21,75 @@ func testSeeInstance(t *testing.T, b backend) {
 		{one.ID, "a", true}, {one.ID, "a", false}, {one.ID, "b", true}, {two.ID, "a", true}, {one.ID, "a", false}, {one.ID, "A", true},
 		{one.ID, "nul\x00", true}, {one.ID, "nul\x00", false},
 	} {
-		if first, err := st.SeeInstance(t.Context(), tt.pool, tt.instance, time.Now()); err != nil || first != tt.first {
+		if first, err := st.SeeInstance(t.Context(), store.Actor{}, tt.pool, tt.instance, time.Now(), nil); err != nil || first != tt.first {
 			t.Errorf("instance %q: first is %v, %v; want %v", tt.instance, first, err, tt.first)
 		}
 	}
-	if _, err := st.SeeInstance(t.Context(), "one", "a", time.Now()); !errors.Is(err, store.ErrNotFound) {
+	if _, err := st.SeeInstance(t.Context(), store.Actor{}, "one", "a", time.Now(), nil); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("in no pool: %v, want ErrNotFound", err)
+	}
+}
+
+// Of a pool's new instances only so many have an entry in the audit log within an
+// hour, and the last of them says so; other pools' have theirs.
+func testJoinsAreAuditedWithinABound(t *testing.T, b backend) {
+	st, location := b.fresh(t)
+	from := store.Actor{Remote: "192.0.2.9:1"}
+	joins := func(p store.Pool, prefix string, n int) []store.AuditEntry {
+		t.Helper()
+		for i := range n {
+			name := fmt.Sprint(prefix, i)
+			if first, err := st.SeeInstance(t.Context(), from, p.ID, name, time.Now(), map[string]string{"instance": name}); err != nil || !first {
+				t.Fatalf("instance %s: first is %v, %v", name, first, err)
+			}
+		}
+		entries, err := st.Audit(t.Context(), store.AuditFilter{Action: store.ActionAgentJoin, Target: p.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Reverse(entries)
+		return entries
+	}
+	const more = 5
+	pool, hour := addPool(t, st, "flooded"), time.Now().Truncate(time.Hour)
+	entries := joins(pool, "a", store.MaxJoins+more)
+	if !time.Now().Truncate(time.Hour).Equal(hour) { // another hour, another bound
+		pool, hour = addPool(t, st, "flooded-later"), hour.Add(time.Hour)
+		entries = joins(pool, "a", store.MaxJoins+more)
+	}
+	if len(entries) != store.MaxJoins+1 {
+		t.Fatalf("%d entries, want %d and one", len(entries), store.MaxJoins)
+	}
+	for i, e := range entries {
+		want := map[string]string{"instance": fmt.Sprint("a", i)}
+		if i == store.MaxJoins {
+			want["others"] = "in the gateway's log only, until " + hour.Add(time.Hour).UTC().Format(time.RFC3339)
+		}
+		if !maps.Equal(e.Detail, want) || e.Actor != from || e.Target != (store.Target{Kind: "pool", ID: pool.ID, Name: pool.Name}) {
+			t.Errorf("entry %d is %+v", i, e)
+		}
+	}
+	if n := len(joins(addPool(t, st, "other"), "a", 2)); n != 2 {
+		t.Errorf("another pool has %d entries, want 2", n)
+	}
+	// As if an hour went by.
+	b.exec(t, location, "UPDATE audit SET at = at - $1", time.Hour.Microseconds())
+	if entries := joins(pool, "b", 1); len(entries) != store.MaxJoins+2 || len(entries[store.MaxJoins+1].Detail) != 1 {
+		t.Errorf("%d entries an hour later; the newest is %+v", len(entries), entries[len(entries)-1])
+	}
+}
+
+// An instance whose entry can't be written is new the next time too.
+func testJoinIsWrittenWithItsEntry(t *testing.T, b backend) {
+	st, location := b.fresh(t)
+	pool := addPool(t, st, "gitlab")
+	b.exec(t, location, "ALTER TABLE audit RENAME TO away")
+	if first, err := st.SeeInstance(t.Context(), store.Actor{}, pool.ID, "a", time.Now(), nil); err == nil || first {
+		t.Errorf("without an entry: first is %v, %v", first, err)
+	}
+	b.exec(t, location, "ALTER TABLE away RENAME TO audit")
+	if first, err := st.SeeInstance(t.Context(), store.Actor{}, pool.ID, "a", time.Now(), nil); err != nil || !first {
+		t.Errorf("the next time: first is %v, %v", first, err)
 	}
 }
 
@@ -38,7 +103,7 @@ func testInstancesAreBounded(t *testing.T, b backend) {
 	}
 	see := func(pool store.Pool, n int, want bool) {
 		t.Helper()
-		if first, err := st.SeeInstance(t.Context(), pool.ID, fmt.Sprint("i-", n), time.Now()); err != nil || first != want {
+		if first, err := st.SeeInstance(t.Context(), store.Actor{}, pool.ID, fmt.Sprint("i-", n), time.Now(), nil); err != nil || first != want {
 			t.Errorf("instance %d of %s: first is %v, %v; want %v", n, pool.Name, first, err, want)
 		}
 	}

@@ -294,7 +294,7 @@ func testDeletePool(t *testing.T, b backend) {
 	gone, stays := addPool(t, st, "gone"), addPool(t, st, "stays")
 	addKey(t, st, store.NewKey{Name: "backend", Pools: []string{"gone", "stays"}})
 	addKey(t, st, store.NewKey{Name: "lonely", Pools: []string{"gone"}})
-	if _, err := st.SeeInstance(t.Context(), gone.ID, "i", time.Now()); err != nil {
+	if _, err := st.SeeInstance(t.Context(), admin, gone.ID, "i", time.Now(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := st.AddRequests(t.Context(), []store.Request{{PoolID: gone.ID, At: time.Now()}}); err != nil {

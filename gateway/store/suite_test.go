@@ -54,6 +54,8 @@ var suite = []struct {
 	{"AuditIsWrittenWithTheChange", testAuditIsWrittenWithTheChange},
 	{"AuditIsBounded", testAuditIsBounded},
 	{"SeeInstance", testSeeInstance},
+	{"JoinsAreAuditedWithinABound", testJoinsAreAuditedWithinABound},
+	{"JoinIsWrittenWithItsEntry", testJoinIsWrittenWithItsEntry},
 	{"InstancesAreBounded", testInstancesAreBounded},
 	{"Requests", testRequests},
 	{"RequestsPages", testRequestsPages},
