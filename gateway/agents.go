@@ -76,30 +76,58 @@ func (g *Gateway) refused(c transport.Carrier, err error) {
 func (g *Gateway) join(s *transport.Session) {
 	a := s.Grant.(*grant)
 	p := g.router.pool(a.pool.ID, a.pool.Name)
-	if err := p.join(s, a); err != nil {
-		g.log.Warn("closed an agent's session: "+err.Error(), "pool", p.name, "session", s.ID, "instance", s.Hello.Instance)
-		reason := transport.RefusedLimit
-		if errors.Is(err, errPoolGone) {
-			reason = transport.RefusedUnauthorized
+	m, unproven, err := p.join(s, a)
+	if err != nil {
+		reason := transport.RefusedUnauthorized
+		if errors.Is(err, errPoolFull) {
+			reason = transport.RefusedLimit
 		}
-		g.metrics.RefusedSessions.WithLabelValues(reason).Inc()
-		s.Close()
+		g.turnAway(s, p, reason, err)
 		return
 	}
-	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
-		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "token_key", a.tokenKey.ID, "tags", s.Hello.Tags)
-	g.recorder.usedTokenKey(a.tokenKey.ID)
-	g.newcomers.add(s)
+	if !unproven {
+		g.joined(s, p, a)
+	}
 	g.router.following.Go(func() {
-		if g.router.changes.Load() != a.changes {
-			// Something was changed since the store was asked, maybe this pool: whoever
-			// changed it didn't see this session.
-			sessions, _ := g.checkRights(p)
-			g.end(sessions)
+		if unproven {
+			if !g.prove(p, m) {
+				return
+			}
+			g.joined(s, p, a)
 		}
 		<-s.Done()
 		g.log.Info("agent disconnected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "after", time.Since(s.Since).Seconds())
 	})
+}
+
+// prove asks the store whether a session may be after all, which whoever made the
+// change didn't see, and lets it have requests if so. The store's silence is a no:
+// the agent dials again.
+func (g *Gateway) prove(p *pool, m *member) bool {
+	sessions, ok := g.checkRights(p)
+	g.end(sessions)
+	if !ok {
+		g.turnAway(m.session, p, transport.RefusedUnavailable, errNotProven)
+		return false
+	}
+	return p.prove(m)
+}
+
+var errNotProven = errors.New("something was changed while it joined, and the store could not tell whether it may still")
+
+// turnAway closes a session that carried no request.
+func (g *Gateway) turnAway(s *transport.Session, p *pool, reason string, why error) {
+	g.log.Warn("closed an agent's session: "+why.Error(), "pool", p.name, "session", s.ID, "instance", s.Hello.Instance)
+	g.metrics.RefusedSessions.WithLabelValues(reason).Inc()
+	s.Close()
+}
+
+// joined tells of a session that may have requests.
+func (g *Gateway) joined(s *transport.Session, p *pool, a *grant) {
+	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
+		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "token_key", a.tokenKey.ID, "tags", s.Hello.Tags)
+	g.recorder.usedTokenKey(a.tokenKey.ID)
+	g.newcomers.add(s)
 }
 
 // connections lists a pool's live sessions oldest first.

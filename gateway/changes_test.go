@@ -287,29 +287,133 @@ func TestTokenThatExpires(t *testing.T) {
 }
 
 // A token's key that is revoked between an agent's hello and the moment from which
-// it may be called lets it in no more.
+// it may be called, which the agent chooses, lets it in no more: none of the
+// requests that wait gets to it.
 func TestRevokedWhileJoining(t *testing.T) {
 	f := start(t)
-	token := f.TokenFor(f.pool, poolKey)
-	welcomed, ready := make(chan struct{}), make(chan struct{})
-	served := f.slowAgent(t, token, welcomed, ready)
-	receive(t, welcomed)
+	g := newGate()
+	f.join(t, options{}, g.ServeHTTP)
+	key, token := f.rotate(t, time.Time{})
+	slow := f.slowAgent(t, token)
+	receive(t, slow.welcomed)
+	done := f.fillQueue(t, g, 5)
 	before := f.Changes()
-	if err := f.Control().RevokeToken(t.Context(), byAdmin, poolName, f.firstTokenKey(t).ID); err != nil {
+	if err := f.Control().RevokeToken(t.Context(), byAdmin, poolName, key.ID); err != nil {
 		t.Fatal(err)
 	}
 	// Not by the look for changes made elsewhere, which has been by then.
 	await(t, "that look", func() bool { return f.Changes() == before+2 })
-	close(ready)
-	receive(t, served)
+	close(slow.ready)
+	receive(t, slow.ended)
 	f.log.await(t, "ending an agent's session: its token's key was revoked", "instance", "slow")
-	f.awaitAgents(t, f.pool.ID, func(ids []string) bool { return len(ids) == 0 })
+	f.awaitAgents(t, f.pool.ID, func(ids []string) bool { return len(ids) == 1 })
+	if n := len(slow.requests); n != 0 {
+		t.Errorf("it got %d requests", n)
+	}
+	f.awaitQueue(t, 5)
+	close(g.open)
+	for range 6 {
+		if code := receive(t, done); code != 200 {
+			t.Errorf("status %d", code)
+		}
+	}
+	if lines := f.log.lines("agent connected"); len(lines) != 1 {
+		t.Errorf("%v", lines)
+	}
 }
 
-// slowAgent is an agent that says ready when a test wants it; the returned channel
-// is closed at its end.
-func (f *fixture) slowAgent(t *testing.T, token transport.Token, welcomed chan<- struct{}, ready <-chan struct{}) <-chan struct{} {
+// A change that has nothing to do with it delays a session, and no more.
+func TestChangedWhileJoining(t *testing.T) {
+	f := start(t)
+	g := newGate()
+	f.join(t, options{}, g.ServeHTTP)
+	slow := f.slowAgent(t, f.TokenFor(f.pool, poolKey))
+	receive(t, slow.welcomed)
+	done := f.fillQueue(t, g, 1)
+	limit := 7
+	f.update(t, store.PoolChange{MaxParallelism: &limit})
+	close(slow.ready)
+	if path := receive(t, slow.requests); path != "/held" {
+		t.Errorf("it got %s", path)
+	}
+	f.log.await(t, "agent connected", "instance", "slow")
+	close(g.open)
+	for range 2 {
+		if code := receive(t, done); code != 200 {
+			t.Errorf("status %d", code)
+		}
+	}
+}
+
+// While the store can't tell, nobody joins that something was changed against.
+func TestStoreFailsWhileJoining(t *testing.T) {
+	f := start(t)
+	g := newGate()
+	f.join(t, options{}, g.ServeHTTP)
+	slow := f.slowAgent(t, f.TokenFor(f.pool, poolKey))
+	receive(t, slow.welcomed)
+	done := f.fillQueue(t, g, 1)
+	limit := 7
+	f.update(t, store.PoolChange{MaxParallelism: &limit})
+	f.Store().Close()
+	close(slow.ready)
+	receive(t, slow.ended)
+	f.log.await(t, "closed an agent's session: something was changed while it joined, and the store could not tell whether it may still", "instance", "slow")
+	if n := len(slow.requests); n != 0 {
+		t.Errorf("it got %d requests", n)
+	}
+	f.awaitQueue(t, 1)
+	if !f.counted(t, `vcs_gateway_refused_sessions_total{reason="unavailable"} 1`) {
+		t.Error("not counted")
+	}
+	close(g.open)
+	for range 2 {
+		receive(t, done)
+	}
+}
+
+// A token's key that expires while its agent joins is too late.
+func TestExpiredWhileJoining(t *testing.T) {
+	f := start(t)
+	expires := time.Now().Add(time.Second)
+	_, token := f.rotate(t, expires)
+	slow := f.slowAgent(t, token)
+	receive(t, slow.welcomed)
+	await(t, "the key's end", func() bool { return time.Now().After(expires) })
+	close(slow.ready)
+	receive(t, slow.ended)
+	f.log.await(t, "closed an agent's session: its token's key has expired", "instance", "slow")
+}
+
+// fillQueue sends a request that the agent behind g holds, and n more that wait.
+// The returned channel gets their statuses.
+func (f *fixture) fillQueue(t *testing.T, g *gate, n int) <-chan int {
 	t.Helper()
+	done := make(chan int, n+1)
+	get := func() {
+		resp, _ := f.get(t, "/held")
+		done <- resp.StatusCode
+	}
+	go get()
+	receive(t, g.arrived)
+	for range n {
+		go get()
+	}
+	f.awaitQueue(t, n)
+	return done
+}
+
+// slowAgent is an agent that says ready when a test wants it.
+type slowAgent struct {
+	welcomed chan struct{} // closed by it
+	ready    chan struct{} // closed by the test
+	requests chan string   // the paths of those it got, which it answers
+	ended    chan struct{} // closed at the session's end
+}
+
+func (f *fixture) slowAgent(t *testing.T, token transport.Token) *slowAgent {
+	t.Helper()
+	a := &slowAgent{welcomed: make(chan struct{}), ready: make(chan struct{}), requests: make(chan string, 100), ended: make(chan struct{})}
 	cfg, err := transport.ClientTLS(token, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -321,11 +425,14 @@ func (f *fixture) slowAgent(t *testing.T, token transport.Token, welcomed chan<-
 	}
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	ended := make(chan struct{})
 	srv := &http.Server{
 		Protocols: protocols,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer close(ended)
+			if r.URL.Path != transport.SessionPath {
+				a.requests <- r.URL.Path
+				return
+			}
+			defer close(a.ended)
 			rc := http.NewResponseController(w)
 			fmt.Fprintf(w, `{"type":"hello","version":1,"pool_ulid":%q,"key":%q,"instance":"slow","parallelism":1}`+"\n", token.PoolID, token.Key.Reveal())
 			rc.Flush()
@@ -333,8 +440,12 @@ func (f *fixture) slowAgent(t *testing.T, token transport.Token, welcomed chan<-
 			if _, err := in.ReadString('\n'); err != nil { // welcome
 				t.Error(err)
 			}
-			close(welcomed)
-			<-ready
+			close(a.welcomed)
+			select {
+			case <-a.ready:
+			case <-r.Context().Done():
+				return
+			}
 			io.WriteString(w, `{"type":"ready"}`+"\n")
 			rc.Flush()
 			io.Copy(io.Discard, in)
@@ -344,7 +455,7 @@ func (f *fixture) slowAgent(t *testing.T, token transport.Token, welcomed chan<-
 	l := &oneConn{conn: struct{ net.Conn }{conn}, closed: make(chan struct{})}
 	go func() { defer close(served); srv.Serve(l) }()
 	t.Cleanup(func() { srv.Close(); conn.Close(); receive(t, served) })
-	return ended
+	return a
 }
 
 // The pool's cap counts for sessions that are there and those that come, from the

@@ -104,7 +104,7 @@ func (p *pool) checkable() (best *transport.Session, connected int) {
 	defer p.mu.Unlock()
 	var least *member
 	for _, m := range p.members {
-		if m.ending || m.draining {
+		if m.ending || m.draining || m.unproven {
 			continue
 		}
 		connected++

@@ -111,6 +111,7 @@ type member struct {
 	served   int64     // requests that have ended
 	lastUsed time.Time // breaks ties between equally busy sessions
 	ending   bool      // it has no right to be any more, and is being closed
+	unproven bool      // something was changed since it was let in: the store must be asked again
 	draining bool
 	drained  chan struct{} // has a value once the last request of a draining session has ended
 }
@@ -131,7 +132,7 @@ func (m *member) free() bool {
 	case <-m.session.Done():
 		return false
 	default:
-		return !m.draining && !m.ending && m.busy < m.streams
+		return !m.draining && !m.ending && !m.unproven && m.busy < m.streams
 	}
 }
 
@@ -150,27 +151,47 @@ func (p *pool) size() int {
 var (
 	errPoolFull = fmt.Errorf("the pool has %d sessions, as many as one may have", maxSessions)
 	errPoolGone = errors.New("the pool was deleted")
+	errTooLate  = errors.New("its token's key has expired")
 )
 
-// join adds a session until it ends; it returns at once. Errors: errPoolFull,
-// errPoolGone.
-func (p *pool) join(s *transport.Session, a *grant) error {
+// join adds a session until it ends; it returns at once. A session is unproven if
+// anything was changed since it was let in, which is when the agent wants: it gets
+// no requests until prove. Errors: errPoolFull, errPoolGone, errTooLate.
+func (p *pool) join(s *transport.Session, a *grant) (m *member, unproven bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.gone:
-		return errPoolGone
+		return nil, false, errPoolGone
+	case a.tokenKey.Expired(time.Now()):
+		return nil, false, errTooLate
 	case len(p.members) >= maxSessions:
-		return errPoolFull
+		return nil, false, errPoolFull
 	}
-	p.cap = a.pool.MaxParallelism
-	m := p.add(s)
+	m = p.add(s)
 	m.tokenKey, m.expires = a.tokenKey.ID, a.tokenKey.ExpiresAt
+	if m.unproven = p.router.changes.Load() != a.changes; !m.unproven {
+		p.cap = a.pool.MaxParallelism
+		m.streams = p.capped(s.Hello.Parallelism)
+	}
 	gauge := p.router.metrics.Agents.WithLabelValues(p.name, string(s.Carrier))
 	gauge.Inc()
 	p.handOut()
 	p.router.following.Go(func() { p.follow(m, gauge) })
-	return nil
+	return m, m.unproven, nil
+}
+
+// prove lets a session have requests once the store was asked after it joined,
+// unless that, or another look at the pool, found something against it.
+func (p *pool) prove(m *member) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if m.ending {
+		return false
+	}
+	m.unproven = false
+	p.handOut()
+	return true
 }
 
 // add makes a session a member. p.mu is held.
