@@ -52,6 +52,11 @@ func (h *callers) finish(c *call, r *http.Request, panicked any) {
 		Outcome: outcome, Code: c.code, Reason: c.told.reason, Status: status,
 		Queued: c.queued, FirstByte: c.first, Total: total, BytesIn: c.bodyIn.Bytes(), BytesOut: c.w.Bytes(),
 	}
+	if c.member != nil {
+		e.SessionID, e.Instance, e.Stream = c.member.session.ID, c.member.session.Hello.Instance, streamNumber(c.told.stream)
+	}
+	h.recorder.record(&e) // the line has what is left of long texts, too
+
 	attrs := make([]slog.Attr, 0, 24)
 	attrs = append(attrs,
 		slog.String("id", e.ID), slog.String("pool", e.PoolName), slog.String("key", e.KeyName),
@@ -61,8 +66,7 @@ func (h *callers) finish(c *call, r *http.Request, panicked any) {
 		slog.Float64("queued", e.Queued.Seconds()), slog.Float64("first_byte", e.FirstByte.Seconds()), slog.Float64("elapsed", total.Seconds()),
 		slog.Int64("bytes_in", e.BytesIn), slog.Int64("bytes_out", e.BytesOut))
 	if c.member != nil {
-		e.SessionID, e.Instance, e.Stream = c.member.session.ID, c.member.session.Hello.Instance, streamNumber(c.told.stream)
-		attrs = append(attrs, slog.String("session", e.SessionID), slog.String("instance", e.Instance), slog.String("stream", c.told.stream))
+		attrs = append(attrs, slog.String("session", e.SessionID), slog.String("instance", e.Instance), slog.String("stream", bounded(c.told.stream, 32)))
 	}
 	if e.Code != "" {
 		attrs = append(attrs, slog.String("code", e.Code))
@@ -71,12 +75,11 @@ func (h *callers) finish(c *call, r *http.Request, panicked any) {
 		attrs = append(attrs, slog.String("reason", e.Reason))
 	}
 	if c.failure != nil {
-		attrs = append(attrs, slog.String("error", c.failure.Error()))
+		attrs = append(attrs, slog.String("error", bounded(c.failure.Error(), 1024)))
 	}
 	if c.pool.Name == "" {
 		attrs = append(attrs, slog.String("remote", r.RemoteAddr))
 	}
-	h.recorder.record(e)
 	level := slog.LevelInfo
 	if outcome != outcomeServed && outcome != outcomeCancelled {
 		level = slog.LevelWarn

@@ -47,11 +47,11 @@ func TestAccessLog(t *testing.T) {
 		{"no key", func(r *http.Request) { r.Header.Del(gateway.KeyHeader) }, nil, 0, []string{"code", "remote"}, map[string]any{
 			"level": "WARN", "outcome": "refused", "status_code": 401.0, "code": "unauthenticated", "pool": "", "key": "", "path": "/private/gitlab/x?private_token=[masked]&page=2",
 		}},
-		{"another pool", func(r *http.Request) { r.URL.Path = "/private/other/x" }, nil, 0, []string{"code"}, map[string]any{
-			"outcome": "refused", "status_code": 403.0, "code": "forbidden", "pool": "other", "key": "backend", "path": "/x?private_token=[masked]&page=2",
+		{"another pool", func(r *http.Request) { r.URL.Path = "/private/other/x" }, nil, 0, []string{"code", "remote"}, map[string]any{
+			"outcome": "refused", "status_code": 403.0, "code": "forbidden", "pool": "", "key": "backend", "path": "/private/other/x?private_token=[masked]&page=2",
 		}},
 		{"no pool", func(r *http.Request) { r.URL.Path = "/private/none/x" }, nil, 0, []string{"code", "remote"}, map[string]any{
-			"outcome": "refused", "status_code": 404.0, "code": "unknown_pool", "pool": "", "key": "backend", "path": "/private/none/x?private_token=[masked]&page=2",
+			"outcome": "refused", "status_code": 403.0, "code": "forbidden", "pool": "", "key": "backend", "path": "/private/none/x?private_token=[masked]&page=2",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -132,5 +132,54 @@ func TestAccessLogOfOddTargets(t *testing.T) {
 	}
 	if strings.Contains(f.log.String(), "hush") || strings.Contains(f.log.String(), callerKey) || strings.Contains(f.log.String(), basic) {
 		t.Errorf("a secret is in the log:\n%s", f.log)
+	}
+}
+
+// What callers and agents send doesn't make a line long, however long it is.
+func TestAccessLogLinesAreBounded(t *testing.T) {
+	f := start(t)
+	long := strings.Repeat("x", 20_000)
+	f.join(t, options{}, func(w http.ResponseWriter, _ *http.Request) {
+		for _, name := range []string{"Name", "Purpose", "Project", "Stream", "Error", "Reason"} {
+			w.Header().Set("Vcs-Agent-"+name, long)
+		}
+		w.WriteHeader(403)
+	})
+	for name, r := range map[string]*http.Request{
+		"to the agent":  f.request(t, "GET", "/"+long, nil),
+		"odd bytes":     f.request(t, "GET", "/", nil),
+		"a long method": f.request(t, strings.Repeat("M", 20_000), "/"+long, nil),
+		"no key":        f.request(t, strings.Repeat("M", 20_000), "/"+long, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			switch name {
+			case "odd bytes":
+				r.URL.Opaque = "/private/gitlab/" + strings.Repeat("\xff", 20_000)
+			case "no key":
+				r.Header.Del(gateway.KeyHeader)
+			}
+			id := strings.ReplaceAll(name, " ", "-")
+			r.Header.Set("X-Request-Id", id)
+			send(t, r)
+			line := f.log.await(t, "request", "id", id)
+			size := 0
+			for field, v := range line {
+				if s, ok := v.(string); ok {
+					size += len(s)
+					if len(s) > gateway.MaxPath {
+						t.Errorf("%s has %d bytes", field, len(s))
+					}
+				}
+			}
+			if size > 6000 {
+				t.Errorf("the line has %d bytes", size)
+			}
+			if path := line["path"].(string); len(path) < gateway.MaxPath-4 || !strings.HasSuffix(path, "…") {
+				t.Errorf("the path of %d bytes ends with %q", len(path), path[len(path)-10:])
+			}
+			if method := line["method"].(string); len(method) > 32 {
+				t.Errorf("the method has %d bytes", len(method))
+			}
+		})
 	}
 }

@@ -28,6 +28,7 @@ const (
 
 	RefusedPerSecond = refusedPerSecond
 	RefusedBurst     = refusedBurst
+	MaxPath          = maxPath
 )
 
 // RecorderStore is what a recorder writes to.
@@ -47,7 +48,7 @@ func NewRecorder(s RecorderStore, log *slog.Logger, m *metrics.Gateway) Recorder
 }
 
 // Record takes a request that has ended.
-func (r Recorder) Record(q store.Request) { r.record(q) }
+func (r Recorder) Record(q store.Request) { r.record(&q) }
 
 // Run stores requests until Close.
 func (r Recorder) Run(ctx context.Context) { r.run(ctx) }

@@ -77,17 +77,14 @@ func newRecorder(cfg Config, s *store.Store, old *retention, log *slog.Logger, m
 	return rec
 }
 
-// record takes a request that has ended. It doesn't wait.
-func (rec *recorder) record(r store.Request) {
-	if refusedAlone(&r) && !rec.refusals.store(r.KeyID) {
+// record takes a request that has ended. It doesn't wait. The request's texts are
+// cut in place.
+func (rec *recorder) record(r *store.Request) {
+	boundTexts(r)
+	if refusedAlone(r) && !rec.refusals.store(r.KeyID) {
 		rec.metrics.LogDropped.WithLabelValues(metrics.DroppedRefused).Inc()
 		return
 	}
-	// What callers and agents send may be as long as a header section.
-	r.Method, r.Instance = bounded(r.Method, 32), bounded(r.Instance, 256)
-	r.Name, r.Purpose, r.Project = bounded(r.Name, 256), bounded(r.Purpose, 512), bounded(r.Project, 512)
-	r.Code, r.Reason = bounded(r.Code, 64), bounded(r.Reason, 1024)
-
 	rec.mu.Lock()
 	if rec.held >= bufferSize {
 		rec.full++
@@ -96,7 +93,7 @@ func (rec *recorder) record(r store.Request) {
 		return
 	}
 	rec.held++
-	rec.buffer = append(rec.buffer, r)
+	rec.buffer = append(rec.buffer, *r)
 	n := len(rec.buffer)
 	rec.mu.Unlock()
 	rec.metrics.LogBuffered.Inc()
@@ -106,6 +103,26 @@ func (rec *recorder) record(r store.Request) {
 	case batchSize:
 		signal(rec.filled)
 	}
+}
+
+// boundTexts cuts what callers and agents sent, which may be as long as a header
+// section, to what the store takes.
+func boundTexts(r *store.Request) {
+	r.Method, r.Path, r.Instance = bounded(r.Method, 32), boundedPath(r.Path), bounded(r.Instance, 256)
+	r.Name, r.Purpose, r.Project = bounded(r.Name, 256), bounded(r.Purpose, 512), bounded(r.Project, 512)
+	r.Code, r.Reason = bounded(r.Code, 64), bounded(r.Reason, 1024)
+}
+
+// maxPath bounds a path in the log, in bytes.
+const maxPath = 2048
+
+// boundedPath cuts a path and shows that it did.
+func boundedPath(path string) string {
+	const mark = "…"
+	if len(path) <= maxPath {
+		return bounded(path, maxPath)
+	}
+	return bounded(strings.TrimSuffix(path, mark), maxPath-len(mark)) + mark
 }
 
 // bounded cuts a text that isn't ours to a number of bytes. What's left of a long
