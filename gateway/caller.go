@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +19,8 @@ import (
 // The codes of answers that the gateway makes itself.
 const (
 	codeUnauthenticated = "unauthenticated"  // 401 or 407: no key, or not one of ours
-	codeForbidden       = "forbidden"        // 403: the key may not do that, or nobody may
-	codeUnknownPool     = "unknown_pool"     // 404
+	codeForbidden       = "forbidden"        // 403: the key may not call such a pool, or nobody may do that
+	codeUnknownPool     = "unknown_pool"     // 404: what should be a pool's name is none
 	codeNotFound        = "not_found"        // 404: no such path on this listener
 	codeNoAgent         = "no_agent"         // 503: no agent of the pool is connected
 	codeBusy            = "busy"             // 503: every stream is taken
@@ -88,9 +87,11 @@ type call struct {
 	w       *transport.ResponseWriter
 	bodyIn  *callerBody
 	route   route
-	pool    store.Pool
-	key     store.Key
-	counted counted // what it counts in, until its answer's end
+	secret  transport.Secret // the caller's key, or whatever it sent for one
+	changes int64            // those that the router knew of before key and pool were looked up
+	pool    store.Pool       // zero until its key may call it
+	key     store.Key        // zero until it's known
+	counted counted          // what it counts in, until its answer's end
 	member  *member
 	queued  time.Duration // waiting for a stream
 	first   time.Duration // from the start to the answer's header
@@ -141,97 +142,24 @@ func (h *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.forward(c, r)
 }
 
-// admit decides where the request goes and whether its key may send it there.
-func (h *callers) admit(c *call, r *http.Request) *refusal {
-	var problem *refusal
-	c.route, problem = routeOf(r)
-	if problem != nil && problem.Code == codeNotFound {
-		return problem // nothing is there, with or without a key
-	}
-	secret := callerKey(r, c.route.form)
-	key, err := h.store.key(r.Context(), secret)
-	switch {
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrExpired):
-		return unauthenticated(c.route.form, secret != "")
-	case err != nil:
-		c.failure = err
-		return refuse(http.StatusInternalServerError, codeInternal, "The gateway could not check the key; its log says why.")
-	}
-	c.key = key
-	if problem != nil {
-		return problem
-	}
-	c.pool, err = h.store.pool(r.Context(), c.route.pool)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return refuse(http.StatusNotFound, codeUnknownPool, "No pool has this name.")
-	case err != nil:
-		c.failure = err
-		return refuse(http.StatusInternalServerError, codeInternal, "The gateway could not look the pool up; its log says why.")
-	case !mayCall(c.key, c.pool.ID):
-		return refuse(http.StatusForbidden, codeForbidden, "This key may not call this pool.")
-	case listSize(r) > headerListSize:
-		return refuse(http.StatusRequestHeaderFieldsTooLarge, codeHeaderTooLarge, "The request's target and headers are more than the tunnel takes.")
-	case c.pool.Paused:
-		return &refusal{Status: http.StatusServiceUnavailable, Code: codePoolPaused, RetryAfter: pausedRetryAfter,
-			Detail: "The gateway's operator has paused this pool."}
-	}
-	c.bodyIn.most, c.bodyLimitOf = tighter(c.key.Limits.BodyBytes, c.pool.Limits.BodyBytes)
-	if most := c.bodyIn.most; most > 0 && r.ContentLength > most {
-		h.countLimited(c, c.bodyLimitOf, limitBody)
-		return c.bodyTooLarge()
-	}
-	var over *overLimit
-	if c.counted, over = h.limits.enter(&c.key, &c.pool); over != nil {
-		return h.limited(c, over)
-	}
-	return nil
-}
-
-// listSize is the size of a request's header section as HTTP/2 and HTTP/3 count
-// it (RFC 9113, section 6.5.2): many short fields come to more than they did on
-// HTTP/1.
-func listSize(r *http.Request) int {
-	n := len(r.RequestURI)
-	for name, values := range r.Header {
-		for _, v := range values {
-			n += len(name) + len(v) + 32
-		}
-	}
-	return n
-}
-
-func mayCall(k store.Key, poolID string) bool {
-	return slices.Contains(k.PoolIDs, poolID)
-}
-
-// unauthenticated is the answer to a missing or wrong key. A proxy's clients
-// need 407 with Basic; in the path form the challenge is never Basic, which
-// browsers and clients would answer with the VCS's password.
-func unauthenticated(f form, given bool) *refusal {
-	detail := "A caller's key is needed in " + KeyHeader + " or as Proxy-Authorization: Bearer."
-	if f == proxyForm {
-		detail = "This proxy wants a caller's key as the password, with any user name."
-	}
-	if given {
-		detail = "The key is not one of this gateway's callers'."
-	}
-	if f == proxyForm {
-		return refuse(http.StatusProxyAuthRequired, codeUnauthenticated, detail)
-	}
-	return refuse(http.StatusUnauthorized, codeUnauthenticated, detail)
-}
-
 // forward takes a stream and sends the request through it.
 func (h *callers) forward(c *call, r *http.Request) {
 	p := h.router.find(c.pool.ID)
 	err := errNoAgent
 	q := h.queueing(c)
+	var m *member
 	if p != nil {
-		c.member, err = p.acquire(r.Context(), q)
+		m, err = p.acquire(r.Context(), q)
+	}
+	if m != nil {
+		defer m.release()
 	}
 	c.queued = time.Since(c.began)
+	problem := h.readmit(c, r)
 	switch {
+	case problem != nil && r.Context().Err() == nil:
+		h.answer(c, r, problem)
+		return
 	case errors.Is(err, errNoAgent):
 		h.answer(c, r, &refusal{Status: http.StatusServiceUnavailable, Code: codeNoAgent, RetryAfter: noAgentRetryAfter, Detail: "No agent of this pool is connected."})
 		return
@@ -242,7 +170,7 @@ func (h *callers) forward(c *call, r *http.Request) {
 		c.failure = err
 		panic(http.ErrAbortHandler)
 	}
-	defer c.member.release()
+	c.member = m
 	// An early answer (413, say) must pass a body that is still being sent. It
 	// only exists, and is only needed, on HTTP/1. See closeBehindEarlyAnswer.
 	http.NewResponseController(c.w).EnableFullDuplex()

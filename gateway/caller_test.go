@@ -447,7 +447,8 @@ func TestEveryAnswerIsUntrusted(t *testing.T) {
 		{"the VCS's", base + "/private/gitlab/x", "both-key", 200},
 		{"no key", base + "/private/gitlab/x", "", 401},
 		{"another's key", base + "/private/empty/x", callerKey, 403},
-		{"no pool", base + "/private/none/x", callerKey, 404},
+		{"no pool", base + "/private/none/x", callerKey, 403},
+		{"no pool's name", base + "/private/NONE/x", callerKey, 404},
 		{"no path", base + "/", "", 404},
 		{"no agent", base + "/private/empty/x", "both-key", 503},
 	} {

@@ -27,12 +27,18 @@ const (
 // changed is what [control.Live] promises: it forgets keys and pools, and ends
 // the pool's sessions that have no right to be any more.
 func (g *Gateway) changed(poolID string) {
-	g.router.changes.Add(1)
-	g.keyring.forget()
+	g.noteChange()
 	if p := g.router.find(poolID); p != nil {
 		sessions, _ := g.checkRights(p)
 		g.end(sessions)
 	}
+}
+
+// noteChange makes what is looked up from now on new. Forgetting comes first: who
+// looked something up that was old finds the changes counted since.
+func (g *Gateway) noteChange() {
+	g.keyring.forget()
+	g.router.changes.Add(1)
 }
 
 // checkRights reads a pool from the store, holds its live side to it and returns
@@ -181,8 +187,7 @@ func (w *watcher) look(ctx context.Context) {
 		}
 	}
 	if all || len(changed) > 0 {
-		g.router.changes.Add(1)
-		g.keyring.forget()
+		g.noteChange()
 	}
 	var sessions []ended
 	checked := true // else all of it is looked at again

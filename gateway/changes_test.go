@@ -161,7 +161,7 @@ func TestDeletedPool(t *testing.T) {
 	}
 	f.log.await(t, "ending an agent's session: its pool was deleted", "instance", "a")
 	resp, body := f.get(t, "/x")
-	if p := problemIn(t, resp, body); p.Code != "unknown_pool" {
+	if p := problemIn(t, resp, body); p.Code != "forbidden" {
 		t.Errorf("a request for it: %+v", p)
 	}
 	await(t, "the live sides", func() bool { return f.LivePools() == 1 })
