@@ -125,7 +125,7 @@ func (g *Gateway) turnAway(s *transport.Session, p *pool, reason string, why err
 // joined tells of a session that may have requests.
 func (g *Gateway) joined(s *transport.Session, p *pool, a *grant) {
 	g.log.Info("agent connected", "pool", p.name, "session", s.ID, "instance", s.Hello.Instance, "carrier", s.Carrier, "remote", s.Remote,
-		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "token_key", a.tokenKey.ID, "tags", s.Hello.Tags)
+		"version", s.Hello.Software, "vendor", s.Hello.Vendor, "parallelism", s.Hello.Parallelism, "token_key", a.tokenKey.ID, "tags", someTags(s.Hello.Tags))
 	g.recorder.usedTokenKey(a.tokenKey.ID)
 	g.newcomers.add(s)
 }

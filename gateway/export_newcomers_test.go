@@ -14,3 +14,6 @@ const MaxNewcomersOfPool = maxNewcomersOfPool
 func (g *Gateway) AddNewcomer(p store.Pool, instance string) {
 	g.newcomers.add(&transport.Session{Hello: transport.Hello{Instance: instance}, Since: time.Now(), Grant: &grant{pool: p}})
 }
+
+// SomeTags is someTags.
+func SomeTags(tags map[string]string) map[string]string { return someTags(tags) }

@@ -26,7 +26,7 @@ const (
 	missedEvery = time.Minute
 	// newcomersLinger is how long a gateway that shuts down goes on with those.
 	newcomersLinger = 2 * time.Second
-	// maxTagsText bounds an agent's tags in the audit log, in bytes.
+	// maxTagsText bounds an agent's tags in the audit log and the log, in bytes.
 	maxTagsText = 1024
 )
 
@@ -136,4 +136,18 @@ func tagsText(tags map[string]string) string {
 		}
 	}
 	return b.String()
+}
+
+// someTags are an agent's tags for a line of the log: the first by their names,
+// and how many more there are.
+func someTags(tags map[string]string) map[string]string {
+	some, size := map[string]string{}, 0
+	for _, name := range slices.Sorted(maps.Keys(tags)) {
+		if size += len(name) + len(tags[name]); size > maxTagsText {
+			some["…"] = fmt.Sprintf("%d more", len(tags)-len(some))
+			break
+		}
+		some[name] = tags[name]
+	}
+	return some
 }

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -121,5 +122,20 @@ func TestTagsText(t *testing.T) {
 		if got := gateway.TagsText(tt.tags); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.tags, got, tt.want)
 		}
+	}
+}
+
+func TestSomeTags(t *testing.T) {
+	few := map[string]string{"b": "2", "a": "1"}
+	if got := gateway.SomeTags(few); !maps.Equal(got, few) {
+		t.Errorf("of a few tags %v", got)
+	}
+	many := map[string]string{}
+	for i := range transport.MaxTags {
+		many[fmt.Sprintf("tag-%02d", i)] = strings.Repeat("x", 250)
+	}
+	got := gateway.SomeTags(many)
+	if len(got) != 5 || got["tag-03"] == "" || got["…"] != "60 more" {
+		t.Errorf("of many tags %v", got)
 	}
 }
