@@ -4,7 +4,9 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +57,18 @@ func auditCommand() *cobra.Command {
 func pairs(all map[string]string) string {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		words = append(words, name+"="+all[name])
+		words = append(words, word(name)+"="+word(all[name]))
 	}
 	return strings.Join(words, " ")
+}
+
+// word quotes what would not stay one word between others. Agents choose names
+// and tags for themselves: none must look like a pair of the gateway's.
+func word(s string) string {
+	for _, r := range s {
+		if r == '=' || r == '"' || r == '\\' || unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return strconv.Quote(s)
+		}
+	}
+	return s
 }

@@ -4,4 +4,5 @@ package main
 var (
 	NewCommand = newCommand
 	Main       = main
+	Pairs      = pairs
 )
