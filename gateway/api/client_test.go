@@ -96,7 +96,7 @@ func TestClientAgainstSomethingElse(t *testing.T) {
 		{"/bad-gateway/", "is not the gateway's admin API, it said 502 Bad Gateway"},
 		{"/problem", "It is a teapot."},
 		{"/empty-problem", "is not the gateway's admin API, it said 418"},
-		{"/endless", "more than 8388608 bytes"},
+		{"/endless", "more than 67108864 bytes"},
 	}
 	for _, tt := range tests {
 		client, err := api.NewClient(server.URL+tt.path, "vcsgw_secret", &http.Client{})
