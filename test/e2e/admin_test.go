@@ -43,7 +43,7 @@ func TestCommandsShowWhatHappens(t *testing.T) {
 		t.Errorf("connections: %+v", connections)
 	}
 	table := s.Gateway.Command(t, "connections")
-	if !strings.Contains(table, "0/3") || !strings.Contains(table, "zone=cellar%1B[31m") || strings.Contains(table, "\x1b") {
+	if !strings.Contains(table, "0/3") || !strings.Contains(table, "zone=\"cellar\\x1b[31m") || strings.Contains(table, "\x1b") {
 		t.Errorf("the table of connections is\n%s", table)
 	}
 	if list := s.Gateway.Command(t, "pool", "list"); !strings.Contains(list, "ready") {

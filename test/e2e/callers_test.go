@@ -144,7 +144,7 @@ func TestCallersRawRequests(t *testing.T) {
 		reaches       string // the VCS, as this target
 	}{
 		{"the target wins over Host", "GET http://gitlab.private/api/v4/user HTTP/1.1\r\nHost: other.private\r\n" + key + "\r\n", 200, "/api/v4/user"},
-		{"Host doesn't win over the target", "GET http://other.private/api/v4/user HTTP/1.1\r\nHost: gitlab.private\r\n" + key + "\r\n", 404, ""},
+		{"Host doesn't win over the target", "GET http://other.private/api/v4/user HTTP/1.1\r\nHost: gitlab.private\r\n" + key + "\r\n", 403, ""},
 		{"a path with a pool's Host", "GET /api/v4/user HTTP/1.1\r\nHost: gitlab.private\r\n" + key + "\r\n", 404, ""},
 		{"a proxy's target with userinfo", "GET http://u:p@gitlab.private/api/v4/user HTTP/1.1\r\nHost: gitlab.private\r\n" + key + "\r\n", 403, ""},
 		{"a proxy's target with https", "GET https://gitlab.private/api/v4/user HTTP/1.1\r\nHost: gitlab.private\r\n" + key + "\r\n", 403, ""},
