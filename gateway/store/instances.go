@@ -11,6 +11,10 @@ const (
 	// MaxInstances is how many agents' instances a pool remembers; the ones not
 	// seen for longest go.
 	MaxInstances = 1000
+	// MaxNewInstances is how many a pool remembers of those that it saw first in
+	// this hour of the clock, UTC: ever new ones push out each other, and not soon
+	// the agents that it has known for long.
+	MaxNewInstances = 250
 	// MaxJoins is how many of a pool's new instances the audit log gets an entry
 	// for within an hour of the clock, UTC. One more says that there are others:
 	// who has a pool's token could fill the log with them.
@@ -42,18 +46,33 @@ func (s *Store) SeeInstance(ctx context.Context, by Actor, poolID, instance stri
 		if err != nil {
 			return err
 		}
-		var n int
-		if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM instances WHERE pool_id = $1", p.ID).Scan(&n); err != nil || n <= MaxInstances {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM instances WHERE pool_id = $1 AND instance IN (
-			SELECT instance FROM instances WHERE pool_id = $1 AND instance <> $2 ORDER BY last_seen LIMIT $3)`, p.ID, instance, n-MaxInstances)
-		return err
+		return forgetInstances(ctx, tx, p.ID, instance)
 	})
 	if err != nil {
 		return false, failed("note an agent's instance", err)
 	}
 	return first, nil
+}
+
+// forgetInstances removes what a pool remembers too many of, and not the instance
+// that it has just seen.
+func forgetInstances(ctx context.Context, tx *sql.Tx, poolID, instance string) error {
+	for _, b := range []struct {
+		since time.Time // they were first seen
+		most  int
+	}{{now().Truncate(time.Hour), MaxNewInstances}, {time.Time{}, MaxInstances}} {
+		var n int
+		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM instances WHERE pool_id = $1 AND first_seen >= $2", poolID, micros(b.since)).Scan(&n)
+		if err == nil && n > b.most {
+			_, err = tx.ExecContext(ctx, `DELETE FROM instances WHERE pool_id = $1 AND instance IN (
+				SELECT instance FROM instances WHERE pool_id = $1 AND instance <> $2 AND first_seen >= $3 ORDER BY last_seen LIMIT $4)`,
+				poolID, instance, micros(b.since), n-b.most)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // auditJoin writes the entry for an instance that is new to a pool, unless there

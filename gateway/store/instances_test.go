@@ -120,3 +120,32 @@ func testInstancesAreBounded(t *testing.T, b backend) {
 		t.Errorf("%d instances are stored, %v", n, err)
 	}
 }
+
+// Ever new instances push out each other, not those that were there before.
+func testNewInstancesPushOutEachOther(t *testing.T, b backend) {
+	st, location := b.fresh(t)
+	pool := addPool(t, st, "gitlab")
+	for what, first := range map[string]time.Time{"old": time.Now().Add(-48 * time.Hour), "new": time.Now()} {
+		b.exec(t, location, `INSERT INTO instances (pool_id, instance, first_seen, last_seen)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) SELECT '`+pool.ID+`', '`+what+`-' || i, CAST($2 AS BIGINT) + i, CAST($2 AS BIGINT) + i FROM n`,
+			map[string]int{"old": store.MaxInstances - store.MaxNewInstances, "new": store.MaxNewInstances}[what], first.UnixMicro())
+	}
+	hour := time.Now().Truncate(time.Hour)
+	for i := range 5 {
+		if first, err := st.SeeInstance(t.Context(), store.Actor{}, pool.ID, fmt.Sprint("more-", i), time.Now().Add(time.Second), nil); err != nil || !first {
+			t.Fatalf("instance %d: first is %v, %v", i, first, err)
+		}
+	}
+	if !time.Now().Truncate(time.Hour).Equal(hour) {
+		return // the new ones were of the hour before, and there is room for others
+	}
+	for _, tt := range []struct {
+		like string
+		want int
+	}{{"old-%", store.MaxInstances - store.MaxNewInstances}, {"new-%", store.MaxNewInstances - 5}, {"more-%", 5}} {
+		var n int
+		if err := b.db(t, location).QueryRow("SELECT COUNT(*) FROM instances WHERE instance LIKE $1", tt.like).Scan(&n); err != nil || n != tt.want {
+			t.Errorf("%d of %s are remembered, %v; want %d", n, tt.like, err, tt.want)
+		}
+	}
+}

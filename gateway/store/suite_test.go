@@ -57,6 +57,7 @@ var suite = []struct {
 	{"JoinsAreAuditedWithinABound", testJoinsAreAuditedWithinABound},
 	{"JoinIsWrittenWithItsEntry", testJoinIsWrittenWithItsEntry},
 	{"InstancesAreBounded", testInstancesAreBounded},
+	{"NewInstancesPushOutEachOther", testNewInstancesPushOutEachOther},
 	{"Requests", testRequests},
 	{"RequestsPages", testRequestsPages},
 	{"RequestsAreBounded", testRequestsAreBounded},
