@@ -24,8 +24,8 @@ const (
 	outcomeRefused   = store.OutcomeRefused
 	outcomeNoAgent   = "no_agent"  // no agent is connected, or it went away
 	outcomeBusy      = "busy"      // no stream became free in time
-	outcomeCancelled = "cancelled" // the caller went away before the answer's end
-	outcomeCut       = "cut"       // the answer broke off on the VCS's or the agent's side
+	outcomeCancelled = "cancelled" // the caller went away before the answer's end, or stopped taking it in
+	outcomeCut       = "cut"       // the answer broke off on the VCS's or the agent's side, or the key was taken back
 )
 
 // finish counts and logs a request, on stdout and for the store, whatever became of it.
@@ -112,6 +112,10 @@ func loggedTarget(c *call, r *http.Request) string {
 
 func outcomeOf(c *call, r *http.Request, panicked any) string {
 	switch {
+	case panicked != nil && c.cut != nil:
+		return outcomeCut
+	case panicked != nil && c.writer.stalled:
+		return outcomeCancelled
 	case errors.Is(r.Context().Err(), context.Canceled) && (panicked != nil || c.w.Status() == 0):
 		return outcomeCancelled
 	case panicked != nil && errors.Is(c.bodyIn.failure(), errBodyTooLarge):

@@ -568,7 +568,7 @@ func TestBodyThatStandsStill(t *testing.T) {
 				t.Errorf("whole body %d: %d %q, %v", i, resp.StatusCode, body, err)
 			}
 			if i == 0 {
-				<-time.After(bodyIdle + time.Second)
+				<-time.After(standstill + time.Second)
 				io.WriteString(conn, post("/whole", "Content-Length: 5\r\n")+"abcde")
 			}
 		}

@@ -50,10 +50,6 @@ const (
 	statusCancelled = 499
 )
 
-// bodyIdle is how long a caller's body may stand still. One that moves has no
-// limit. Tests shorten it.
-var bodyIdle = time.Minute
-
 // callers serves callers' requests.
 type callers struct {
 	store   *keyring
@@ -85,6 +81,7 @@ type call struct {
 	id      string
 	began   time.Time
 	w       *transport.ResponseWriter
+	writer  *answerWriter // under w
 	bodyIn  *callerBody
 	route   route
 	secret  transport.Secret // the caller's key, or whatever it sent for one
@@ -97,6 +94,7 @@ type call struct {
 	first   time.Duration // from the start to the answer's header
 	code    string        // of an answer that we or the agent made; "" if the VCS answered
 	failure error         // for the log only
+	cut     error         // why it was cut; guarded by flights.mu until it has landed
 	told    told
 
 	bodyLimitOf scope // whose limit bodyIn.most is
@@ -111,7 +109,8 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // ServeHTTP implements http.Handler.
 func (h *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &call{id: requestID(r), began: time.Now(), w: transport.NewResponseWriter(w)}
+	writer := newAnswerWriter(w, r)
+	c := &call{id: requestID(r), began: time.Now(), w: transport.NewResponseWriter(writer), writer: writer}
 	r = r.WithContext(r.Context()) // net/http looks at the body in its own
 	c.bodyIn = &callerBody{CountingBody: transport.CountingBody{ReadCloser: r.Body}, deadline: http.NewResponseController(w).SetReadDeadline}
 	c.bodyIn.ended.Store(r.ContentLength == 0)
@@ -119,6 +118,13 @@ func (h *callers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		p := recover()
 		h.limits.leave(c.counted)
+		if p != nil && c.writer.stalled {
+			c.failure = errStalled
+		}
+		if p != nil && c.cut != nil {
+			c.failure = c.cut
+		}
+		c.writer.last()
 		if errors.Is(c.bodyIn.failure(), errBodyTooLarge) {
 			h.countLimited(c, c.bodyLimitOf, limitBody)
 		}
@@ -155,6 +161,9 @@ func (h *callers) forward(c *call, r *http.Request) {
 		defer m.release()
 	}
 	c.queued = time.Since(c.began)
+	ctx, land := h.router.flights.enter(r.Context(), c)
+	defer land()
+	// From here on a change cuts it; what was changed before is looked at now.
 	problem := h.readmit(c, r)
 	switch {
 	case problem != nil && r.Context().Err() == nil:
@@ -174,7 +183,7 @@ func (h *callers) forward(c *call, r *http.Request) {
 	// An early answer (413, say) must pass a body that is still being sent. It
 	// only exists, and is only needed, on HTTP/1. See closeBehindEarlyAnswer.
 	http.NewResponseController(c.w).EnableFullDuplex()
-	h.proxy.ServeHTTP(c.w, r.WithContext(context.WithValue(r.Context(), callKey{}, c)))
+	h.proxy.ServeHTTP(c.w, r.WithContext(context.WithValue(ctx, callKey{}, c)))
 }
 
 // answer answers in the gateway's own name.

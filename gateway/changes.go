@@ -25,13 +25,17 @@ const (
 )
 
 // changed is what [control.Live] promises: it forgets keys and pools, and ends
-// the pool's sessions that have no right to be any more.
+// the pool's sessions that have no right to be any more, and the requests of
+// callers.
 func (g *Gateway) changed(poolID string) {
 	g.noteChange()
 	if p := g.router.find(poolID); p != nil {
 		sessions, _ := g.checkRights(p)
 		g.end(sessions)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	g.cutRevoked(ctx, time.Now())
 }
 
 // noteChange makes what is looked up from now on new. Forgetting comes first: who
@@ -139,6 +143,7 @@ func (g *Gateway) watch(ctx context.Context) {
 		case now := <-tick.C:
 			g.end(g.router.expire(now))
 			w.look(ctx)
+			g.cutRevoked(ctx, now)
 			w.dropSeries(ctx, now)
 		}
 	}

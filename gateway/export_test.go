@@ -176,8 +176,11 @@ func (g *Gateway) SetTransport(rt http.RoundTripper) {
 	g.server("http").Handler = arrived(h)
 }
 
-// SetBodyIdle shortens the wait for bodies that stand still; call it before any test runs.
-func SetBodyIdle(d time.Duration) { bodyIdle = d }
+// SetStandstill shortens the waits for callers that stand still; call it before any test runs.
+func SetStandstill(d time.Duration) { bodyIdle, answerIdle = d, d }
+
+// InFlight is how many requests agents have.
+func (g *Gateway) InFlight() int { return len(g.router.flights.some(time.Time{}, false)) }
 
 // Limits is what counts the use of keys and pools.
 type Limits = limits

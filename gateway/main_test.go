@@ -21,11 +21,11 @@ import (
 	"vcsagent/transport"
 )
 
-// bodyIdle is how long a body may stand still in these tests.
-const bodyIdle = 5 * time.Second
+// standstill is how long a body, or a caller, may stand still in these tests.
+const standstill = 5 * time.Second
 
 func TestMain(m *testing.M) {
-	gateway.SetBodyIdle(bodyIdle)
+	gateway.SetStandstill(standstill)
 	goleak.VerifyTestMain(m)
 }
 

@@ -37,6 +37,7 @@ type router struct {
 	metrics     *metrics.Gateway
 
 	changes atomic.Int64 // of pools and keys, that this gateway was told of
+	flights flights
 
 	mu    sync.Mutex
 	pools map[string]*pool // by the pool's id

@@ -104,5 +104,5 @@ func (l *connListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{TCPConn: c}, nil
+	return acceptedFrom(c), nil
 }
