@@ -1,20 +1,55 @@
 package gateway
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"vcsagent/transport"
 )
 
+// ownCodes are those that the gateway alone can say: an agent is asked only when
+// nothing of the kind is so. By them a request's outcome is told.
+var ownCodes = []string{
+	codeUnauthenticated, codeForbidden, codeUnknownPool, codeNotFound, codeNoAgent, codeBusy, codeAgentLost,
+	codeHeaderTooLarge, codePoolPaused, codeRateLimited, codeBodyTooLarge,
+}
+
+// agentsCode is the code of an answer that an agent made itself, as it says: any
+// word that isn't the gateway's own, since agents may be newer; "" if the VCS
+// answered.
+func agentsCode(code string) string {
+	if code == "" {
+		return ""
+	}
+	word := len(code) <= maxCode && !strings.ContainsFunc(code, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' })
+	if !word || slices.Contains(ownCodes, code) {
+		return codeAgentFault
+	}
+	return code
+}
+
+// maxCode bounds an agent's code, in bytes.
+const maxCode = 64
+
+// statusError is an agent's status that is no final answer's.
+type statusError int
+
+// Error implements error.
+func (s statusError) Error() string { return fmt.Sprintf("the agent answered with status %d", int(s)) }
+
 // modifyResponse reads what the agent says of the call, keeps the error code and
 // the name for the caller, and puts URLs into the caller's terms.
 func modifyResponse(resp *http.Response) error {
 	c := callOf(resp.Request.Context())
 	c.first = time.Since(c.began)
+	if resp.StatusCode < 200 || resp.StatusCode > 599 {
+		return statusError(resp.StatusCode)
+	}
 	h := resp.Header
 	project, err := url.PathUnescape(h.Get(transport.ProjectHeader))
 	if err != nil {
@@ -24,7 +59,7 @@ func modifyResponse(resp *http.Response) error {
 		name: h.Get(transport.NameHeader), purpose: h.Get(transport.PurposeHeader), project: project,
 		stream: h.Get(transport.StreamHeader), reason: h.Get(transport.ReasonHeader),
 	}
-	c.code = h.Get(transport.ErrorHeader)
+	c.code = agentsCode(h.Get(transport.ErrorHeader))
 	// The agent has cleaned the VCS's answer; this keeps a faulty one from mattering.
 	transport.CleanAnswer(h)
 	transport.CleanAnswer(resp.Trailer)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -31,6 +32,7 @@ const (
 	codeRateLimited     = "rate_limited"     // 429: a limit of the key or the pool
 	codeBodyTooLarge    = "body_too_large"   // 413: a limit of the key or the pool
 	codeInternal        = "internal"         // 500: a fault of the gateway's own
+	codeAgentFault      = "agent_fault"      // 502, or what the agent chose: its answer is none that agents make
 )
 
 const (
@@ -266,7 +268,9 @@ func forwardFailed(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	p := refusal{Status: http.StatusBadGateway, Code: codeAgentLost, ID: c.id, Detail: "The connection to the agent ended before it answered; the VCS may have seen the request or not."}
-	if failure := c.bodyIn.failure(); failure != nil {
+	if s, ok := errors.AsType[statusError](err); ok {
+		p.Code, p.Detail = codeAgentFault, fmt.Sprintf("The agent answered with status %d, which is none; the VCS may have seen the request.", int(s))
+	} else if failure := c.bodyIn.failure(); failure != nil {
 		c.failure = failure
 		p.Status, p.Code, p.Detail = http.StatusBadRequest, codeBodyUnreadable, "The request's body could not be read to its end."
 		if errors.Is(failure, errBodyTooLarge) {

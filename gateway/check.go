@@ -23,7 +23,6 @@ import (
 const (
 	codeAgentTooOld = "agent_too_old" // no agent that is connected knows the check
 	codeAgentSilent = "agent_timeout" // the agent didn't answer in time
-	codeAgentFault  = "agent_fault"   // the agent answered something else
 )
 
 // The codes by which an agent says why its VCS didn't answer.
