@@ -307,7 +307,7 @@ func callersGoOn(t *testing.T, f *fixture) (stop func() (n int, longest time.Dur
 
 // noLonger is what no request takes while the database does nothing: far below
 // the time for which it does nothing.
-const noLonger = time.Second
+const noLonger = 3 * time.Second
 
 // lockDatabase keeps others from writing to the SQLite file until unlock is called
 // or the test ends.
