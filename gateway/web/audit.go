@@ -15,7 +15,7 @@ const auditPerPage = 50
 // actions can be chosen in the filter; an entry may have another one.
 var actions = []string{
 	store.ActionPoolCreate, store.ActionPoolUpdate, store.ActionPoolDelete, store.ActionTokenAdd, store.ActionTokenExpire, store.ActionTokenRevoke,
-	store.ActionKeyCreate, store.ActionKeyUpdate, store.ActionKeyDelete, store.ActionSignIn, store.ActionSignOut, "agent.join",
+	store.ActionKeyCreate, store.ActionKeyUpdate, store.ActionKeyDelete, store.ActionSignIn, store.ActionSignOut, store.ActionAgentJoin,
 }
 
 type auditPage struct {
