@@ -149,9 +149,9 @@ func TestConnectionsAreReused(t *testing.T) {
 func TestConnectionOutlivesARefusal(t *testing.T) {
 	f := start(t)
 	f.join(t, options{}, answer("served"))
-	conn := f.raw(t, "POST /private/gitlab/x HTTP/1.1\r\nHost: gw\r\nContent-Length: 4\r\n\r\nbody"+post("/x", "Content-Length: 2\r\n")+"ab")
+	conn := f.raw(t, "POST /private/none/x HTTP/1.1\r\nHost: gw\r\nVCS-Gateway-Key: "+callerKey+"\r\nContent-Length: 4\r\n\r\nbody"+post("/x", "Content-Length: 2\r\n")+"ab")
 	in := bufio.NewReader(conn)
-	for _, want := range []int{401, 200} {
+	for _, want := range []int{403, 200} {
 		resp, err := http.ReadResponse(in, nil)
 		if err != nil || resp.StatusCode != want {
 			t.Fatal(resp, err)

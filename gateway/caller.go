@@ -197,6 +197,9 @@ func (h *callers) answer(c *call, r *http.Request, p *refusal) {
 	case http.StatusProxyAuthRequired:
 		hdr.Set("Proxy-Authenticate", `Basic realm="vcs-gateway"`)
 	}
+	if c.key.ID == "" {
+		hdr.Set("Connection", "close") // nobody we know keeps a connection
+	}
 	protect(hdr)
 	c.code = p.Code
 	p.ID = c.id

@@ -176,6 +176,9 @@ func (g *Gateway) SetTransport(rt http.RoundTripper) {
 	g.server("http").Handler = arrived(h)
 }
 
+// SetMaxConns lowers what a listener keeps; call it before Run.
+func (g *Gateway) SetMaxConns(listener string, n int64) { g.server(listener).maxConns = n }
+
 // SetStandstill shortens the waits for callers that stand still; call it before any test runs.
 func SetStandstill(d time.Duration) { bodyIdle, answerIdle = d, d }
 

@@ -8,6 +8,16 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxConns is how many connections each of the HTTP listeners keeps; what comes
+	// beyond them is closed at once. One without a key has ten seconds for its first
+	// request, and its answer is its last.
+	maxConns = 16384
+	// fullEvery is how often the log says that there are as many.
+	fullEvery = time.Minute
 )
 
 // server is one of the HTTP listeners. It knows its connections, so that a
@@ -18,11 +28,13 @@ type server struct {
 	name     string
 	listener net.Listener // nil if the listener isn't wanted
 	log      *slog.Logger
+	maxConns int64
+	open     atomic.Int64 // connections
 	conns    sync.WaitGroup
 }
 
 func newServer(name string, h http.Handler, log *slog.Logger) *server {
-	s := &server{name: name, log: log}
+	s := &server{name: name, log: log, maxConns: maxConns}
 	s.Server = &http.Server{
 		Handler:           arrived(h),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: callerHeaderBytes,
@@ -42,7 +54,7 @@ func (s *server) listen(addr string) error {
 	if err != nil {
 		return err
 	}
-	s.listener = &connListener{l.(*net.TCPListener)}
+	s.listener = &connListener{TCPListener: l.(*net.TCPListener), server: s}
 	return nil
 }
 
@@ -60,6 +72,7 @@ func (s *server) follow(nc net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.conns.Add(1)
+		s.open.Add(1)
 	case http.StateActive: // something was read
 		c.reading.Store(true)
 	case http.StateIdle:
@@ -68,6 +81,7 @@ func (s *server) follow(nc net.Conn, state http.ConnState) {
 		if c.reading.Load() {
 			s.log.Info("refused a connection: what it sent is no request, or its header was too large or too slow", "listener", s.name, "remote", nc.RemoteAddr().String())
 		}
+		s.open.Add(-1)
 		s.conns.Done()
 	}
 }
@@ -95,14 +109,30 @@ func connOf(c net.Conn) *conn {
 	return c.(*conn)
 }
 
-// connListener accepts conns.
-type connListener struct{ *net.TCPListener }
+// connListener accepts conns, as many as its server keeps.
+type connListener struct {
+	*net.TCPListener
+	server *server
+	told   time.Time // when the log said that there are too many
+	closed int       // since
+}
 
-// Accept implements net.Listener.
+// Accept implements net.Listener. Waiting for one to end would keep those that come
+// waiting too, among them whoever could do something about it.
 func (l *connListener) Accept() (net.Conn, error) {
-	c, err := l.AcceptTCP()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.AcceptTCP()
+		if err != nil {
+			return nil, err
+		}
+		if l.server.open.Load() < l.server.maxConns {
+			return acceptedFrom(c), nil
+		}
+		c.Close()
+		l.closed++
+		if time.Since(l.told) >= fullEvery {
+			l.server.log.Warn("closed connections: the listener has as many as it keeps", "listener", l.server.name, "closed", l.closed, "connections", l.server.maxConns, "remote", c.RemoteAddr().String())
+			l.told, l.closed = time.Now(), 0
+		}
 	}
-	return acceptedFrom(c), nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -159,5 +160,74 @@ func TestCallersOverTLS(t *testing.T) {
 	conn := f.raw(t, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 400 {
 		t.Errorf("in clear: %v, %v", resp, err)
+	}
+}
+
+// Who shows no key keeps no connection.
+func TestConnectionsWithoutAKeyAreClosed(t *testing.T) {
+	f := start(t)
+	for request, status := range map[string]int{
+		"GET /x":                              404,
+		"GET /private/gitlab/x":               401,
+		"GET http://gitlab.private/x":         407,
+		"OPTIONS *":                           404,
+		"CONNECT gitlab.private:443":          407,
+		"GET /private/gitlab/x?key=wrong":     401,
+		"GET http://user:x@gitlab.private/x":  407,
+		"DELETE http://gitlab.private/x?y=z#": 407,
+	} {
+		t.Run(request, func(t *testing.T) {
+			in := bufio.NewReader(f.raw(t, request+" HTTP/1.1\r\nHost: gw\r\n\r\n"))
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil || !resp.Close {
+				t.Fatal(resp, err)
+			}
+			if io.Copy(io.Discard, resp.Body); resp.StatusCode != status {
+				t.Errorf("status %d, want %d", resp.StatusCode, status)
+			}
+			if _, err := in.ReadByte(); err != io.EOF {
+				t.Errorf("the connection isn't closed: %v", err)
+			}
+		})
+	}
+}
+
+// A listener keeps so many connections: others are closed at once, which the log
+// says, until one has ended.
+func TestConnectionsAreBounded(t *testing.T) {
+	for _, listener := range []string{"http", "admin"} {
+		t.Run(listener, func(t *testing.T) {
+			f := create(t)
+			f.SetMaxConns(listener, 2)
+			f.run(t)
+			dial := func() (net.Conn, *bufio.Reader) {
+				conn, err := net.Dial("tcp", f.Addr(listener))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { conn.Close() })
+				conn.SetDeadline(time.Now().Add(patience))
+				return conn, bufio.NewReader(conn)
+			}
+			first, in := dial()
+			dial()
+			_, beyond := dial()
+			if _, err := beyond.ReadByte(); err == nil {
+				t.Error("the third got an answer")
+			}
+			line := f.log.await(t, "closed connections: the listener has as many as it keeps", "listener", listener)
+			if line["closed"] != 1.0 || line["connections"] != 2.0 {
+				t.Errorf("%v", line)
+			}
+			get := func(conn net.Conn, in *bufio.Reader) error {
+				io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+				_, err := http.ReadResponse(in, nil)
+				return err
+			}
+			if err := get(first, in); err != nil {
+				t.Errorf("the first: %v", err)
+			}
+			await(t, "a place", func() bool { return get(dial()) == nil })
+		})
 	}
 }
