@@ -13,16 +13,16 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// migrate applies what is missing of the migrations in a folder, each in a
-// transaction of its own. The caller sees to it that no other process does the
+// migrate applies what is missing of the migrations in a folder and in code, each
+// in a transaction of its own. The caller sees to it that no other process does the
 // same.
-func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string) error {
+func migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, folder string, inCode ...*goose.Migration) error {
 	files, err := fs.Sub(migrations, "migrations/"+folder)
 	if err != nil {
 		return err
 	}
 	// The provider is not closed: that would close db.
-	p, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(dialect, db, files, goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(inCode...))
 	if err != nil {
 		return err
 	}

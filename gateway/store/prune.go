@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// pruneRows is how many requests one transaction removes: tens of milliseconds
-// for which other writers wait.
+// pruneRows is how many requests one transaction removes on a server: tens of
+// milliseconds for which other writers wait.
 const pruneRows = 500
 
 // PruneRequests removes the requests that came before a time (zero: of any
 // time) and those beyond the newest keepRows (0: any number), and returns how
 // many it removed. It does so in small steps between which other writers get
 // their turn. It removes old counts of the traffic as well.
+//
+// The newest are those that came last, or, on SQLite, those that were added
+// last: with the greatest Seq.
 func (s *Store) PruneRequests(ctx context.Context, before time.Time, keepRows int64) (removed int64, err error) {
+	pruneBefore, pruneBeyond := s.pruneBlocksBefore, s.pruneBlocksBeyond
+	if s.server {
+		pruneBefore, pruneBeyond = s.pruneBefore, s.pruneBeyond
+	}
 	if !before.IsZero() {
-		removed, err = s.pruneWhere(ctx, s.byTime()+" < $1", micros(before))
+		removed, err = pruneBefore(ctx, micros(before))
 	}
 	if err == nil && keepRows > 0 {
-		var at, seq int64
-		err = s.read.QueryRowContext(ctx, "SELECT at, seq FROM requests ORDER BY "+s.byTime()+" DESC, seq DESC LIMIT 1 OFFSET $1", keepRows).Scan(&at, &seq)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			err = nil
-		case err == nil:
-			var n int64
-			n, err = s.pruneWhere(ctx, "("+s.byTime()+", seq) <= ($1, $2)", at, seq)
-			removed += n
-		}
+		var n int64
+		n, err = pruneBeyond(ctx, keepRows)
+		removed += n
 	}
 	if err == nil {
 		err = s.pruneTraffic(ctx)
@@ -41,10 +41,28 @@ func (s *Store) PruneRequests(ctx context.Context, before time.Time, keepRows in
 	return removed, nil
 }
 
+// pruneBefore removes the requests that came before a time, on a server.
+func (s *Store) pruneBefore(ctx context.Context, before int64) (removed int64, err error) {
+	return s.pruneWhere(ctx, byTime+" < $1", before)
+}
+
+// pruneBeyond removes the requests beyond the newest, on a server.
+func (s *Store) pruneBeyond(ctx context.Context, keep int64) (removed int64, err error) {
+	var at, seq int64
+	err = s.read.QueryRowContext(ctx, "SELECT at, seq FROM requests ORDER BY "+byTime+" DESC, seq DESC LIMIT 1 OFFSET $1", keep).Scan(&at, &seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return s.pruneWhere(ctx, "("+byTime+", seq) <= ($1, $2)", at, seq)
+}
+
 // pruneWhere removes what matches, oldest first, so that a page's cursor is gone
 // only when all that is older is.
 func (s *Store) pruneWhere(ctx context.Context, where string, args ...any) (removed int64, err error) {
-	query := s.pruneQuery(where)
+	query := pruneQuery(where)
 	for {
 		var n int64
 		err := s.inTx(ctx, turnToLog, func(tx *sql.Tx) error {
@@ -65,6 +83,6 @@ func (s *Store) pruneWhere(ctx context.Context, where string, args ...any) (remo
 	}
 }
 
-func (s *Store) pruneQuery(where string) string {
-	return fmt.Sprintf("DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE %s ORDER BY %s, seq LIMIT %d)", where, s.byTime(), pruneRows)
+func pruneQuery(where string) string {
+	return fmt.Sprintf("DELETE FROM requests WHERE seq IN (SELECT seq FROM requests WHERE %s ORDER BY %s, seq LIMIT %d)", where, byTime, pruneRows)
 }

@@ -68,6 +68,9 @@ func values(rows, columns int) string {
 // clip makes a string from outside fit for a column: at most max bytes of UTF-8
 // without NUL, which PostgreSQL has no room for.
 func clip(s string, max int) string {
+	if len(s) <= max && strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
+		return s
+	}
 	s = strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", "\uFFFD"), "\uFFFD")
 	if len(s) <= max {
 		return s

@@ -28,15 +28,16 @@ const MaxAfter = 50_000
 var requestFields = []struct {
 	column string
 	max    int
+	kind   blockKind // noKind: a block isn't found by it alone
 	want   func(*RequestFilter) string
 	is     func(*Request) string
 }{
-	{"pool_id", maxID, func(f *RequestFilter) string { return f.PoolID }, func(r *Request) string { return r.PoolID }},
-	{"key_id", maxID, func(f *RequestFilter) string { return f.KeyID }, func(r *Request) string { return r.KeyID }},
-	{"outcome", maxOutcome, func(f *RequestFilter) string { return f.Outcome }, func(r *Request) string { return r.Outcome }},
-	{"name", maxName, func(f *RequestFilter) string { return f.Name }, func(r *Request) string { return r.Name }},
-	{"project", maxProject, func(f *RequestFilter) string { return f.Project }, func(r *Request) string { return r.Project }},
-	{"id", maxRequestID, func(f *RequestFilter) string { return f.ID }, func(r *Request) string { return r.ID }},
+	{"pool_id", maxID, noKind, func(f *RequestFilter) string { return f.PoolID }, func(r *Request) string { return r.PoolID }},
+	{"key_id", maxID, keyKind, func(f *RequestFilter) string { return f.KeyID }, func(r *Request) string { return r.KeyID }},
+	{"outcome", maxOutcome, outcomeKind, func(f *RequestFilter) string { return f.Outcome }, func(r *Request) string { return r.Outcome }},
+	{"name", maxName, nameKind, func(f *RequestFilter) string { return f.Name }, func(r *Request) string { return r.Name }},
+	{"project", maxProject, projectKind, func(f *RequestFilter) string { return f.Project }, func(r *Request) string { return r.Project }},
+	{"id", maxRequestID, noKind, func(f *RequestFilter) string { return f.ID }, func(r *Request) string { return r.ID }},
 }
 
 // Matches says whether a filter selects a request, stored or not, by its fields
@@ -68,27 +69,23 @@ func (s *Store) requestsAfterQuery(f RequestFilter) (query string, args []any) {
 }
 
 // requestsQuery makes the query for a filter, of which Before came at the time
-// after.
+// after. On SQLite the filter has an ID.
 func (s *Store) requestsQuery(f RequestFilter, after time.Time) (query string, args []any) {
 	var where conditions
 	where.addFields(f)
-	at := "at"
-	switch {
-	case !s.server:
-	case len(where.words) == 0:
-		at = s.byTime()
-	case f.PoolID == "" || f.ID != "":
-		at = "(at + 0)"
+	from, at := " FROM requests INDEXED BY requests_by_id", "at"
+	if s.server {
+		from = " FROM requests"
+		switch {
+		case len(where.words) == 0:
+			at = byTime
+		case f.PoolID == "" || f.ID != "":
+			at = "(at + 0)"
+		}
 	}
 	where.addTimes(f, at)
 	if f.Before > 0 {
 		where.add("("+at+", seq) < (%s, %s)", micros(after), f.Before)
-	}
-	from := " FROM requests"
-	if !s.server {
-		// PostgreSQL knows how many rows a value has. SQLite guesses, and
-		// prefers a span of time to a second column.
-		from += " INDEXED BY " + requestIndex(f)
 	}
 	query = "SELECT seq, " + requestColumns + from + where.String() +
 		" ORDER BY " + at + " DESC, seq DESC LIMIT " + where.arg(page(f.Limit))
@@ -114,36 +111,6 @@ func (c *conditions) addTimes(f RequestFilter, at string) {
 	}
 }
 
-// byTime is what the index by time alone sorts by. The migration says why there
-// are several.
-func (s *Store) byTime() string {
-	if s.server {
-		return "(at - 0)"
-	}
-	return "at"
-}
-
-// requestIndex is the index that begins with a filter's columns, or with those
-// that leave the fewest rows if it has more than an index.
-func requestIndex(f RequestFilter) string {
-	if f.ID != "" {
-		return "requests_by_id"
-	}
-	index := "requests_by"
-	if f.PoolID != "" {
-		index += "_pool"
-	}
-	switch {
-	case f.Project != "":
-		index += "_project"
-	case f.Name != "":
-		index += "_name"
-	case f.KeyID != "":
-		index += "_key"
-	case f.Outcome != "":
-		index += "_outcome"
-	case f.PoolID == "":
-		index += "_at"
-	}
-	return index
-}
+// byTime is what a server's index by time alone sorts by. The migration says why
+// there are several.
+const byTime = "(at - 0)"

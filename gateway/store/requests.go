@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -60,10 +61,13 @@ const (
 const requestColumns = "id, at, pool_id, pool_name, key_id, key_name, session_id, instance, stream, method, path, name, purpose, project, " +
 	"outcome, code, reason, status, queued, first_byte, total, bytes_in, bytes_out"
 
-// requestRows is how many requests one statement adds on a server, to which each
-// statement is a journey. On SQLite it is one: a parameter there is found by
-// going through all that come before it.
-const requestRows = 100
+const (
+	// requestRows is how many requests one statement adds on a server, to which
+	// each statement is a journey.
+	requestRows = 100
+	// requestRowsSQLite is how many one adds on SQLite, if there are as many.
+	requestRowsSQLite = 16
+)
 
 // requestColumnCount is how many requestColumns there are.
 var requestColumnCount = strings.Count(requestColumns, ",") + 1
@@ -72,12 +76,20 @@ func insertRequests(rows int) string {
 	return "INSERT INTO requests (" + requestColumns + ") VALUES " + values(rows, requestColumnCount)
 }
 
-// args are the values of requestColumns.
-func (r Request) args() []any {
-	return []any{clip(r.ID, maxRequestID), micros(r.At), clip(r.PoolID, maxID), clip(r.PoolName, 64), clip(r.KeyID, maxID), clip(r.KeyName, 64),
+// insertRequestsSQLite is insertRequests without numbers for its parameters: to
+// SQLite these are names, which are looked up among all that come before.
+func insertRequestsSQLite(rows int) string {
+	return numbers.ReplaceAllString(insertRequests(rows), "?")
+}
+
+var numbers = regexp.MustCompile(`\$\d+`)
+
+// appendTo appends the values of requestColumns.
+func (r *Request) appendTo(args []any) []any {
+	return append(args, clip(r.ID, maxRequestID), micros(r.At), clip(r.PoolID, maxID), clip(r.PoolName, 64), clip(r.KeyID, maxID), clip(r.KeyName, 64),
 		clip(r.SessionID, maxSession), clip(r.Instance, maxInstance), r.Stream, clip(r.Method, 32), clip(r.Path, maxPath),
 		clip(r.Name, maxName), clip(r.Purpose, 512), clip(r.Project, maxProject), clip(r.Outcome, maxOutcome), clip(r.Code, 64), clip(r.Reason, 1024),
-		r.Status, r.Queued.Microseconds(), r.FirstByte.Microseconds(), r.Total.Microseconds(), r.BytesIn, r.BytesOut}
+		r.Status, r.Queued.Microseconds(), r.FirstByte.Microseconds(), r.Total.Microseconds(), r.BytesIn, r.BytesOut)
 }
 
 // AddRequests adds requests to the log, all or none, and counts them for
@@ -96,7 +108,7 @@ func (s *Store) AddRequests(ctx context.Context, requests []Request) error {
 		if s.server {
 			seqs, err = insertInChunks(ctx, tx, requests)
 		} else {
-			seqs, err = insertOneByOne(ctx, tx, requests)
+			seqs, err = s.insertOnSQLite(ctx, tx, requests)
 		}
 		if err != nil {
 			return err
@@ -148,24 +160,34 @@ func (s *Store) hasStored(ctx context.Context, seq int64, r Request) (found bool
 	}
 }
 
-// insertOneByOne adds requests on SQLite.
-func insertOneByOne(ctx context.Context, tx *sql.Tx, requests []Request) (seqs []int64, err error) {
-	insert, err := tx.PrepareContext(ctx, insertRequests(1)) // closed with the transaction
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range requests {
-		res, err := insert.ExecContext(ctx, r.args()...)
+// insertOnSQLite adds requests, and tells their blocks.
+func (s *Store) insertOnSQLite(ctx context.Context, tx *sql.Tx, requests []Request) (seqs []int64, err error) {
+	seqs = make([]int64, 0, len(requests))
+	args := make([]any, 0, requestRowsSQLite*requestColumnCount)
+	some, one := tx.StmtContext(ctx, s.insertSome), tx.StmtContext(ctx, s.insertOne) // closed with the transaction
+	for rest := requests; len(rest) > 0; {
+		n, insert := requestRowsSQLite, some
+		if len(rest) < n {
+			n, insert = 1, one
+		}
+		args = args[:0]
+		for i := range rest[:n] {
+			args = rest[i].appendTo(args)
+		}
+		res, err := insert.ExecContext(ctx, args...)
 		if err != nil {
 			return nil, err
 		}
-		seq, err := res.LastInsertId()
+		last, err := res.LastInsertId()
 		if err != nil {
 			return nil, err
 		}
-		seqs = append(seqs, seq)
+		for i := range n { // nobody else adds any, so they are without a gap
+			seqs = append(seqs, last-int64(n-1-i))
+		}
+		rest = rest[n:]
 	}
-	return seqs, nil
+	return seqs, addToBlocks(ctx, tx, requests, seqs)
 }
 
 // insertInChunks adds requests on a server, whose rows come back in the order in
@@ -173,8 +195,8 @@ func insertOneByOne(ctx context.Context, tx *sql.Tx, requests []Request) (seqs [
 func insertInChunks(ctx context.Context, tx *sql.Tx, requests []Request) (seqs []int64, err error) {
 	for chunk := range slices.Chunk(requests, requestRows) {
 		args := make([]any, 0, len(chunk)*requestColumnCount)
-		for _, r := range chunk {
-			args = append(args, r.args()...)
+		for i := range chunk {
+			args = chunk[i].appendTo(args)
 		}
 		// The connection keeps the statement prepared.
 		rows, err := tx.QueryContext(ctx, insertRequests(len(chunk))+" RETURNING seq", args...)
@@ -207,7 +229,9 @@ func appendSeqs(seqs []int64, rows *sql.Rows) ([]int64, error) {
 
 // Requests returns requests, newest first: by the time they came, and those of
 // one time by Seq. A filter by one field, or by a pool and another field, reads
-// no rows but those it returns; more fields at once may read more.
+// no rows but those it returns, or, on SQLite, those stored at about the same
+// time; more fields at once may read more. A page whose Before was pruned is
+// empty.
 //
 // With After they come oldest first, by Seq, so that whoever follows the log
 // goes on with the last Seq as the next After. A request has a greater Seq than
@@ -215,31 +239,41 @@ func appendSeqs(seqs []int64, rows *sql.Rows) ([]int64, error) {
 // PostgreSQL, so none is left out; but of the requests after After only the
 // newest MaxAfter are looked at, since any number of them may not match.
 func (s *Store) Requests(ctx context.Context, f RequestFilter) ([]Request, error) {
-	if f.After > 0 {
-		requests, err := s.requestsAfter(ctx, f)
-		if err != nil {
-			return nil, fmt.Errorf("read requests: %w", err)
-		}
-		return requests, nil
+	read := s.requestsOnSQLite
+	switch {
+	case f.After > 0:
+		read = s.requestsAfter
+	case s.server:
+		read = s.requestsOnServer
 	}
-	var after time.Time
-	if f.Before > 0 {
-		var at int64
-		err := s.read.QueryRowContext(ctx, "SELECT at FROM requests WHERE seq = $1", f.Before).Scan(&at)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil, nil // pruned, and the older ones before it
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read requests: %w", err)
-		}
-		after = fromMicros(at)
-	}
-	query, args := s.requestsQuery(f, after)
-	requests, err := rowsOf(ctx, s.read, scanRequest, query, args...)
+	requests, err := read(ctx, f)
 	if err != nil {
 		return nil, fmt.Errorf("read requests: %w", err)
 	}
 	return requests, nil
+}
+
+func (s *Store) requestsOnServer(ctx context.Context, f RequestFilter) ([]Request, error) {
+	after, found, err := timeOf(ctx, s.read, f.Before)
+	if err != nil || !found {
+		return nil, err
+	}
+	query, args := s.requestsQuery(f, after)
+	return rowsOf(ctx, s.read, scanRequest, query, args...)
+}
+
+// timeOf is when a cursor's request came; 0 is no cursor. It isn't found when it
+// was pruned, and the older ones before it.
+func timeOf(ctx context.Context, q queryer, cursor int64) (at time.Time, found bool, err error) {
+	if cursor <= 0 {
+		return time.Time{}, true, nil
+	}
+	var stored int64
+	err = q.QueryRowContext(ctx, "SELECT at FROM requests WHERE seq = $1", cursor).Scan(&stored)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, false, nil
+	}
+	return fromMicros(stored), err == nil, err
 }
 
 func (s *Store) requestsAfter(ctx context.Context, f RequestFilter) ([]Request, error) {

@@ -59,7 +59,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) (name string, err e
 	if err != nil {
 		return path, err
 	}
-	err = migrate(ctx, s.write, goose.DialectSQLite3, "sqlite")
+	err = migrate(ctx, s.write, goose.DialectSQLite3, "sqlite", blocksMigration())
 	unlock()
 	if err != nil {
 		return path, err

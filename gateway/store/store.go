@@ -36,6 +36,8 @@ type Store struct {
 	server bool
 	// keyByHash runs for every request of a caller, so it is prepared once.
 	keyByHash *sql.Stmt
+	// insertSome and insertOne add requests on SQLite.
+	insertSome, insertOne *sql.Stmt
 }
 
 // notAFile is what tells a URL, or the words that other programs take for one,
@@ -81,6 +83,17 @@ func Open(ctx context.Context, location string) (*Store, error) {
 
 func (s *Store) prepare(ctx context.Context) (err error) {
 	s.keyByHash, err = s.read.PrepareContext(ctx, selectKeys+" WHERE k.key_hash = $1 ORDER BY kp.pool_id")
+	if err == nil && !s.server {
+		err = s.prepareInserts(ctx)
+	}
+	return err
+}
+
+func (s *Store) prepareInserts(ctx context.Context) (err error) {
+	if s.insertSome, err = s.write.PrepareContext(ctx, insertRequestsSQLite(requestRowsSQLite)); err != nil {
+		return err
+	}
+	s.insertOne, err = s.write.PrepareContext(ctx, insertRequestsSQLite(1))
 	return err
 }
 
@@ -88,8 +101,10 @@ func (s *Store) prepare(ctx context.Context) (err error) {
 // must not be used after it.
 func (s *Store) Close() error {
 	var errs []error
-	if s.keyByHash != nil {
-		errs = append(errs, s.keyByHash.Close())
+	for _, stmt := range []*sql.Stmt{s.keyByHash, s.insertSome, s.insertOne} {
+		if stmt != nil {
+			errs = append(errs, stmt.Close())
+		}
 	}
 	// The writer last: SQLite's last connection to close folds the log into the
 	// file, and a reader can't write.
@@ -165,11 +180,22 @@ func fromMicros(n int64) time.Time {
 }
 
 // rowsOf runs a query and reads its rows with scan.
-func rowsOf[T any](ctx context.Context, db *sql.DB, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+func rowsOf[T any](ctx context.Context, q queryer, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
+	return scanAll(rows, scan)
+}
+
+// queryer is a *sql.DB or *sql.Tx.
+type queryer interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// scanAll reads rows with scan, and closes them.
+func scanAll[T any](rows *sql.Rows, scan func(row) (T, error)) ([]T, error) {
 	defer rows.Close()
 	var all []T
 	for rows.Next() {
@@ -187,12 +213,17 @@ type row interface{ Scan(dest ...any) error }
 
 // execOne runs a statement and says whether it changed a row.
 func execOne(ctx context.Context, tx *sql.Tx, query string, args ...any) (bool, error) {
+	n, err := execCount(ctx, tx, query, args...)
+	return n > 0, err
+}
+
+// execCount runs a statement and says how many rows it changed.
+func execCount(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
 	res, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	n, err := res.RowsAffected()
-	return n > 0, err
+	return res.RowsAffected()
 }
 
 // insertNew runs an INSERT … ON CONFLICT DO NOTHING. The error wraps ErrExists

@@ -62,6 +62,7 @@ var suite = []struct {
 	{"RequestsPages", testRequestsPages},
 	{"RequestsAreBounded", testRequestsAreBounded},
 	{"RequestsReadNoMoreThanTheyReturn", testRequestsReadNoMoreThanTheyReturn},
+	{"RequestsAreTheOnesThatMatch", testRequestsAreTheOnesThatMatch},
 	{"AddRequestsSetsSeq", testAddRequestsSetsSeq},
 	{"RequestsAfter", testRequestsAfter},
 	{"RequestsAfterIsBounded", testRequestsAfterIsBounded},
