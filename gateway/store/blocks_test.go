@@ -17,7 +17,7 @@ import (
 
 // checkBlocksRead says whether a page is read from no more blocks than those
 // with some of it, and how.
-func checkBlocksRead(t *testing.T, b backend, st *store.Store, location, name string, f store.RequestFilter) {
+func checkBlocksRead(t *testing.T, b backend, st *store.Store, location, name string, f store.RequestFilter, after time.Time) {
 	t.Helper()
 	requests, read, err := st.BlocksRead(t.Context(), f)
 	if err != nil {
@@ -27,15 +27,15 @@ func checkBlocksRead(t *testing.T, b backend, st *store.Store, location, name st
 	for _, r := range requests {
 		blocks[r.Seq/store.BlockRows] = true
 	}
-	// In a hundred blocks a few only seem to have some.
-	if read > len(blocks)+4 {
+	// A few only seem to have some.
+	if read > len(blocks)+2 {
 		t.Errorf("%s: %d requests in %d blocks are found by reading %d", name, len(requests), len(blocks), read)
 	}
-	query, args := store.BlocksQuery(f, noon.Add(-14*time.Hour))
+	query, args := store.BlocksQuery(f, after)
 	if plan := b.plan(t, location, query, args...); !strings.Contains(plan, "USING INDEX blocks_by_time") || strings.Contains(plan, "TEMP B-TREE") {
 		t.Errorf("%s: %s\n%s", name, query, plan)
 	}
-	query, args = store.BlockQuery(f, noon.Add(-14*time.Hour))
+	query, args = store.BlockQuery(f, after)
 	if plan := b.plan(t, location, query, args...); !strings.Contains(plan, "SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)") {
 		t.Errorf("%s: %s\n%s", name, query, plan)
 	}
@@ -49,7 +49,7 @@ func testRequestsAreTheOnesThatMatch(t *testing.T, b backend) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var stored []store.Request // by Seq
 	clock := noon
-	for round := range 40 {
+	for round := range 24 {
 		batch := make([]store.Request, 1+random.IntN(400))
 		for i := range batch {
 			clock = clock.Add(time.Duration(random.IntN(3)) * time.Second)
@@ -58,10 +58,10 @@ func testRequestsAreTheOnesThatMatch(t *testing.T, b backend) {
 		addRequests(t, stores[random.IntN(2)], batch...)
 		stored = append(stored, batch...)
 		st := stores[random.IntN(2)]
-		if round%10 == 9 {
+		if round%6 == 5 {
 			stored = checkPrune(t, st, b, random, stored)
 		}
-		for range 4 {
+		for range 2 {
 			checkPages(t, st, randomFilter(random, stored), stored, 100+random.IntN(500))
 		}
 	}
@@ -200,11 +200,7 @@ func TestSQLiteMakesBlocksOfWhatIsStored(t *testing.T) {
 
 	st := open(t, location)
 	var stored []store.Request
-	for after := int64(0); ; {
-		f := store.RequestFilter{After: after, Limit: 1}
-		if after == 0 {
-			f = store.RequestFilter{ID: "request-1"}
-		}
+	for f := (store.RequestFilter{ID: "request-1"}); ; f = (store.RequestFilter{After: stored[len(stored)-1].Seq}) {
 		found, err := st.Requests(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
@@ -212,8 +208,7 @@ func TestSQLiteMakesBlocksOfWhatIsStored(t *testing.T) {
 		if len(found) == 0 {
 			break
 		}
-		stored = append(stored, found[0])
-		after = found[0].Seq
+		stored = append(stored, found...)
 	}
 	for _, f := range []store.RequestFilter{{}, {Name: "the first"}, {PoolID: "pool-0"}, {PoolID: "pool-1", Outcome: "denied"}, {Project: "group/project-1"}, {KeyID: "key-1", To: noon.Add(-time.Hour)}} {
 		checkPages(t, st, f, stored, 500)

@@ -25,8 +25,9 @@
 //   - Memory is small and bounded: with SQLite, four connections that read with
 //     a page cache of 512 KiB each and one that writes with 16 MiB; with
 //     PostgreSQL, eight connections that read and eight that write.
-//   - A page of requests is found in milliseconds among millions, whatever pool,
-//     or pool and other field, is asked for, and however many match.
+//   - A page of requests is found in milliseconds among a million, whatever pool,
+//     or pool and other field, is asked for, and however many match: in some tens
+//     of them on SQLite, if few or none do.
 //
 // Errors that a caller branches on are [ErrNotFound], [ErrExists],
 // [ErrWrongKey], [ErrExpired], [ErrLastAdmin] and [*InvalidError]. They read as

@@ -251,21 +251,26 @@ func (b backend) insertRequests(t testing.TB, location string, n int) {
 // others are from the blocks that have some of it.
 func testRequestsReadNoMoreThanTheyReturn(t *testing.T, b backend) {
 	st, location := b.fresh(t)
-	b.seed(t, location, 100_000) // a server's plans depend on what is stored
+	n := 20_000
+	if b.server != nil { // its plans depend on what is stored
+		n = 100_000
+	}
+	b.seed(t, location, n)
+	ago := func(n int) time.Time { return noon.Add(-time.Duration(n) * time.Second) }
 	for _, tt := range filters {
 		for what, more := range map[string]func(*store.RequestFilter){
 			"":            func(*store.RequestFilter) {},
-			", in a span": func(f *store.RequestFilter) { f.From, f.To = noon.Add(-20*time.Hour), noon.Add(-19*time.Hour) },
-			", next page": func(f *store.RequestFilter) { f.Before = 50_000 },
+			", in a span": func(f *store.RequestFilter) { f.From, f.To = ago(n*7/10), ago(n*6/10) },
+			", next page": func(f *store.RequestFilter) { f.Before = int64(n / 2) },
 		} {
 			f := tt.filter
 			f.Limit = 50
 			more(&f)
 			if b.server == nil && f.ID == "" {
-				checkBlocksRead(t, b, st, location, tt.name+what, f)
+				checkBlocksRead(t, b, st, location, tt.name+what, f, ago(n/2))
 				continue
 			}
-			query, args := store.RequestsQuery(b.server != nil, f, noon.Add(-14*time.Hour))
+			query, args := store.RequestsQuery(b.server != nil, f, ago(n/2))
 			plan := b.plan(t, location, query, args...)
 			if !slices.Contains(strings.Fields(plan), tt.index) || strings.Contains(strings.ToUpper(plan), "SORT") || strings.Contains(plan, "TEMP B-TREE") ||
 				strings.Contains(plan, "Filter") || strings.Contains(plan, "Seq Scan") {

@@ -27,12 +27,13 @@ const (
 	// cache anyway; SQLite's own default is 2 MiB.
 	readCacheKiB = 512
 	// writeCacheKiB is the writer's, which holds what a batch of requests
-	// changes in their indexes.
+	// changes in the index by ID: a page for each, if callers give random IDs.
 	writeCacheKiB = 16 << 10
 	// checkpointPages is how long the log gets before it is folded into the
 	// file, in pages of 4 KiB: several batches, that change the same pages of
-	// the indexes. With these two, a request takes three quarters of the time
-	// it takes with 4 MiB each.
+	// that index. With these two, a request with a random ID takes three
+	// quarters of the time it takes with 4 MiB each, and one with an ID of ours
+	// the same.
 	checkpointPages = 4000
 )
 
