@@ -13,8 +13,8 @@ import (
 
 const (
 	// maxConns is how many connections each of the HTTP listeners keeps; what comes
-	// beyond them is closed at once. One without a key has ten seconds for its first
-	// request, and its answer is its last.
+	// beyond them is closed at once. One without a key has headerTimeout for its first
+	// request, on HTTP/2 idleTimeout, and the answer is its last.
 	maxConns = 16384
 	// fullEvery is how often the log says that there are as many.
 	fullEvery = time.Minute
