@@ -71,6 +71,27 @@ func testRequestsAreTheOnesThatMatch(t *testing.T, b backend) {
 	}
 }
 
+// Bounds of time hold to the microsecond, and requests of one time come by Seq,
+// in whichever blocks they are.
+func testRequestsOfOneTime(t *testing.T, b backend) {
+	st, _ := b.fresh(t)
+	stored := make([]store.Request, 2*store.BlockRows+100) // the last block has the fewest
+	for i := range stored {
+		stored[i].At = noon
+	}
+	stored[5].At = noon.Add(-time.Second)
+	addRequests(t, st, stored...)
+	next := noon.Add(time.Microsecond)
+	for _, f := range []store.RequestFilter{{}, {From: noon}, {To: noon}, {From: noon, To: next}, {From: next}} {
+		checkPages(t, st, f, stored, 700)
+	}
+	if removed, err := st.PruneRequests(t.Context(), noon, 0); err != nil || removed != 1 {
+		t.Errorf("%d are removed, %v; want 1", removed, err)
+	}
+	stored = slices.Delete(stored, 5, 6)
+	checkPages(t, st, store.RequestFilter{To: next}, stored, 700)
+}
+
 // randomRequest is one that came at about a time: most a while before, some long
 // before, and a few when the clock was wrong.
 func randomRequest(random *rand.Rand, at time.Time) store.Request {

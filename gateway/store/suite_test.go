@@ -63,6 +63,7 @@ var suite = []struct {
 	{"RequestsAreBounded", testRequestsAreBounded},
 	{"RequestsReadNoMoreThanTheyReturn", testRequestsReadNoMoreThanTheyReturn},
 	{"RequestsAreTheOnesThatMatch", testRequestsAreTheOnesThatMatch},
+	{"RequestsOfOneTime", testRequestsOfOneTime},
 	{"AddRequestsSetsSeq", testAddRequestsSetsSeq},
 	{"RequestsAfter", testRequestsAfter},
 	{"RequestsAfterIsBounded", testRequestsAfterIsBounded},
