@@ -389,11 +389,12 @@ func testPruneRequests(t *testing.T, b backend) {
 // Those who write get their turn between the steps.
 func testPruneStopsNoWriter(t *testing.T, b backend) {
 	st, location := b.fresh(t)
-	b.seed(t, location, 5*store.PruneRows)
+	const rows = 20 * store.PruneRows
+	b.seed(t, location, rows)
 	done := make(chan error)
 	go func() {
 		removed, err := st.PruneRequests(t.Context(), noon.Add(time.Hour), 0)
-		if err == nil && removed < 5*store.PruneRows {
+		if err == nil && removed < rows {
 			err = fmt.Errorf("%d removed", removed)
 		}
 		done <- err
@@ -408,7 +409,7 @@ func testPruneStopsNoWriter(t *testing.T, b backend) {
 			if err != nil {
 				t.Error(err)
 			}
-			if written < 3 {
+			if written < 2 { // one could have begun before, and ended after
 				t.Errorf("%d writes while requests were pruned", written)
 			}
 			if got, err := st.Requests(t.Context(), store.RequestFilter{Limit: store.MaxPage}); err != nil || len(got) != written {
