@@ -389,7 +389,7 @@ func testPruneRequests(t *testing.T, b backend) {
 // Those who write get their turn between the steps.
 func testPruneStopsNoWriter(t *testing.T, b backend) {
 	st, location := b.fresh(t)
-	const rows = 20 * store.PruneRows
+	const rows = 8 * store.PruneRows
 	b.seed(t, location, rows)
 	done := make(chan error)
 	go func() {

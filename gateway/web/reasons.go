@@ -27,8 +27,8 @@ var reasons = map[string]string{
 // VCS.
 var codes = map[string]string{
 	"unauthenticated":  "The caller showed no key, or none of this gateway's, or one that has expired.",
-	"forbidden":        "The key may not call this pool, or the request is one that the gateway serves nobody.",
-	"unknown_pool":     "No pool has the name that the caller used.",
+	"forbidden":        "The key may not call a pool of this name, or there is none, or the request is one that the gateway serves nobody.",
+	"unknown_pool":     "What stands where a pool's name belongs can't be one.",
 	"not_found":        "The callers' listener has no such path.",
 	"body_unreadable":  "The request's body broke off.",
 	"header_too_large": "The request's target and headers are more than the tunnel takes.",
@@ -38,6 +38,7 @@ var codes = map[string]string{
 	"no_agent":         "No agent of the pool was connected: start one, or look at its log.",
 	"busy":             "Every stream was taken for as long as a request may wait: start another agent, or raise --parallelism.",
 	"agent_lost":       "The agent went away before it answered. The VCS may have seen the request or not.",
+	"agent_fault":      "The agent answered what no agent answers: is it one of this software's, and up to date?",
 	"vcs_unreachable":  "The agent got no answer from the VCS: see the agent's log for why.",
 	"vcs_timeout":      "The VCS didn't begin its answer in time: see the agent's --vcs-timeout.",
 	"foreign_redirect": "The VCS answered with a redirect to another host, which agents don't pass on.",
