@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -185,9 +187,13 @@ func TestNewSaysWhatItCannotOpen(t *testing.T) {
 }
 
 // freePort is an address on which nobody listens, for now.
+//
+// It is on a loopback address that no other test uses: on 127.0.0.1 another
+// program's connection could have taken it by the time that it is wanted.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
