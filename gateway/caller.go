@@ -198,8 +198,9 @@ func (h *callers) answer(c *call, r *http.Request, p *refusal) {
 	case http.StatusProxyAuthRequired:
 		hdr.Set("Proxy-Authenticate", `Basic realm="vcs-gateway"`)
 	}
-	if c.key.ID == "" {
-		hdr.Set("Connection", "close") // nobody we know keeps a connection
+	if c.key.ID == "" && r.ProtoMajor == 1 {
+		// Nobody whom we don't know keeps a connection. On HTTP/2 it may be others' as well.
+		hdr.Set("Connection", "close")
 	}
 	protect(hdr)
 	c.code = p.Code
