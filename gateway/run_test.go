@@ -109,12 +109,12 @@ func TestAdminAddressIsWrittenDown(t *testing.T) {
 				t.Fatal(err)
 			}
 			resp.Body.Close()
+			// Who has the port next is given no key by our commands.
+			f.stop()
 			warned := len(f.log.lines("other machines can reach the admin listener without TLS: set --admin-tls-cert and --admin-tls-key, unless only a proxy with a certificate can"))
 			if others := tt.listen == ":0"; (warned == 1) != others {
 				t.Errorf("%d warnings of others' keys in clear", warned)
 			}
-			// Who has the port next is given no key by our commands.
-			f.stop()
 			if _, err := os.Stat(filepath.Join(f.dir, gateway.AdminAddressFile)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("after the gateway's end its address is still written down: %v", err)
 			}
