@@ -23,7 +23,7 @@
 //   - SQLite's file is readable by its owner alone, from the moment it is
 //     created.
 //   - Memory is small and bounded: with SQLite, four connections that read with
-//     a page cache of 512 KiB each and one that writes with 16 MiB; with
+//     a page cache of 512 KiB each and one that writes with 4 MiB; with
 //     PostgreSQL, eight connections that read and eight that write.
 //   - A page of requests is found in milliseconds among a million, whatever pool,
 //     or pool and other field, is asked for, and however many match: in some tens
