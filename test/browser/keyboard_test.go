@@ -79,6 +79,16 @@ func TestKeyboard(t *testing.T) {
 	p.seeNot("Denied by the agent")
 	p.focusOn("link", "GET /api/v4/users")
 
+	// On a phone they lie over the list, until the focus goes there.
+	p.resize(390)
+	p.press(kb.Enter)
+	p.seeIn("#request-detail", "Denied by the agent")
+	p.focusOn("region", "Denied HTTP 403")
+	p.press(kb.Tab, chromedp.ModifierShift)
+	p.focusOn("link", "GET /api/v4/users")
+	p.seeNot("Denied by the agent")
+	p.resize(widths[0])
+
 	// New requests wait while the focus is in the list, and are shown on demand.
 	s.expect(403, "denied", "DELETE", "/api/v4/user")
 	p.tabBackTo("button", "Show 1 new request")

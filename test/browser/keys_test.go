@@ -49,11 +49,14 @@ func (f focus) String() string {
 }
 
 // looks tells whether the focused element looks focused: it has an outline or
-// a shadow that is gone while it isn't.
+// a shadow that is gone while it isn't, and its middle isn't covered.
 const looks = `(() => {
 	const e = document.activeElement, style = s => [s.outlineStyle, s.outlineWidth, s.boxShadow]
 	const [outline, width, shadow] = style(getComputedStyle(e))
-	return e.matches(":focus-visible") && (outline !== "none" && parseFloat(width) > 0 || shadow !== "none")
+	const box = e.getClientRects()[0], middle = (from, to, most) => (Math.max(from, 0) + Math.min(to, most)) / 2
+	const top = box && document.elementFromPoint(middle(box.left, box.right, innerWidth), middle(box.top, box.bottom, innerHeight))
+	const seen = top && (e.contains(top) || top.contains(e))
+	return seen && e.matches(":focus-visible") && (outline !== "none" && parseFloat(width) > 0 || shadow !== "none")
 })()`
 
 // focused returns what has the focus.

@@ -110,9 +110,7 @@ func TestLayoutFaults(t *testing.T) {
 		}))
 		p := c.tabWith(newWatch(srv.URL))
 		p.open("/")
-		if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(390, 900)); err != nil {
-			t.Fatal(err)
-		}
+		p.resize(390)
 		faults := slices.Concat(must[[]string](p, layoutFaults), must[[]string](p, structureFaults), p.unnamed())
 		if len(faults) != 1 || !strings.Contains(faults[0], tc.want) {
 			t.Errorf("%s: the faults are %q, want one with %q", name, faults, tc.want)
@@ -132,10 +130,7 @@ func (p *tab) looksRight(page string) {
 			p.t.Fatal(err)
 		}
 		for _, width := range widths {
-			if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(width, 900)); err != nil {
-				p.t.Fatal(err)
-			}
-			eventually(p.t, "the new width", func() bool { return must[int64](p, "innerWidth") == width })
+			p.resize(width)
 			for _, fault := range must[[]string](p, layoutFaults) {
 				p.t.Errorf("%s, %d wide, %s: %s", page, width, scheme, fault)
 			}
@@ -147,9 +142,16 @@ func (p *tab) looksRight(page string) {
 	for _, unnamed := range p.unnamed() {
 		p.t.Errorf("%s: %s has no name", page, unnamed)
 	}
-	if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(widths[0], 900)); err != nil {
+	p.resize(widths[0])
+}
+
+// resize gives the window a width.
+func (p *tab) resize(width int64) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, chromedp.EmulateViewport(width, 900)); err != nil {
 		p.t.Fatal(err)
 	}
+	eventually(p.t, "the new width", func() bool { return must[int64](p, "innerWidth") == width })
 }
 
 // unnamed are the elements to act on, and pictures, that have no accessible name.

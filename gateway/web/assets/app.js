@@ -330,6 +330,13 @@
     }
   });
 
+  // Where the details lie over the list they give way to what has the focus.
+  const beside = matchMedia('(min-width: 1100px)');
+  document.addEventListener('focusin', (e) => {
+    const detail = document.querySelector('#split > .pane');
+    if (detail && !beside.matches && !detail.contains(e.target)) closeDetail();
+  });
+
   document.addEventListener('keydown', (e) => {
     if (e.key !== 'Escape' || document.querySelector('dialog[open]')) return;
     const link = document.querySelector('#request-rows > tr[aria-current] .target a');
